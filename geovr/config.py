@@ -1,0 +1,127 @@
+"""The base of every config, and how a stage's config is read from params.yaml or JSON."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from geovr.errors import UserError
+
+C = TypeVar("C", bound="Config")
+
+SHARED_KEYS = ("store", "experiment")
+"""Top-level keys of params.yaml that every stage's section inherits."""
+
+
+class Config(BaseModel):
+    """A frozen config that refuses keys it doesn't know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class StageConfig(Config):
+    """What every stage's config has."""
+
+    store: str = Field(
+        ".geovr/store", description="Directory or s3:// URI where objects and checkpoints are kept."
+    )
+    experiment: str = Field("geovr", description="MLflow experiment that runs are logged to.")
+
+
+class LaunchConfig(Config):
+    """Where a stage runs, and on how many processes. It never decides what is computed."""
+
+    scheduler: Literal["inline", "local_cwd", "kubernetes"] = Field(
+        "inline", description="inline: this process; the others through TorchX."
+    )
+    nodes: int = Field(1, ge=1, description="Number of nodes (agents of torchrun).")
+    processes_per_node: int = Field(1, ge=1, description="Processes (ranks) on each node.")
+
+
+def canonical_json(value: Any) -> str:
+    """The one JSON text of a value: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """sha256 of a JSON-able value, for keys that hash all that decides a content."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def validate(cls: type[C], values: dict[str, Any], *, source: str) -> C:
+    """Build a config, turning every fault into one message that names its source and key.
+
+    Raises:
+        UserError: naming each bad key, and for an unknown key the nearest known one.
+    """
+    try:
+        return cls.model_validate(values)
+    except ValidationError as error:
+        lines = []
+        for fault in error.errors():
+            key = ".".join(str(part) for part in fault["loc"]) or "(whole section)"
+            hint = ""
+            if fault["type"] == "extra_forbidden":
+                near = difflib.get_close_matches(str(fault["loc"][-1]), _known_keys(cls), n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else "; remove it"
+                lines.append(f"  {key}: unknown key{hint}")
+            else:
+                lines.append(f"  {key}: {fault['msg']}")
+        raise UserError(f"{source}: invalid {cls.__name__}:\n" + "\n".join(lines)) from None
+
+
+def _known_keys(cls: type[BaseModel]) -> list[str]:
+    names: list[str] = []
+    for name, field in cls.model_fields.items():
+        names.append(name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            names.extend(_known_keys(field.annotation))
+    return names
+
+
+def read_params(path: Path) -> dict[str, Any]:
+    """Read a params file (YAML).
+
+    Raises:
+        UserError: when it is missing, not YAML or not a mapping.
+    """
+    try:
+        values = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such params file; give one with --params") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: expected a mapping of stage sections at the top level")
+    return values
+
+
+def stage_values(params: dict[str, Any], section: str) -> dict[str, Any]:
+    """One stage's section with the shared top-level keys merged in."""
+    shared = {key: params[key] for key in SHARED_KEYS if key in params}
+    return shared | dict(params.get(section) or {})
+
+
+def apply_overrides(values: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+    """Apply `a.b=value` overrides, where the value is read as YAML.
+
+    Raises:
+        UserError: for an override without `=`.
+    """
+    result: dict[str, Any] = json.loads(json.dumps(values))
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator:
+            raise UserError(f"--set {override}: write it as key=value, e.g. train.steps=100")
+        *parents, leaf = key.split(".")
+        node = result
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[leaf] = yaml.safe_load(text)
+    return result

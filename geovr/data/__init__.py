@@ -1,0 +1,1 @@
+"""Video, questions, clips, targets and batches: everything a model reads."""

@@ -1,0 +1,19 @@
+"""The errors a user can meet, each with the exit code the command line gives it."""
+
+
+class UserError(Exception):
+    """The user's mistake: the message names the file or key, what is wrong and what to do."""
+
+    exit_code = 2
+
+
+class GateRefused(Exception):
+    """A gate, or `geovr promote`, said no. The message carries the URI of the kept report."""
+
+    exit_code = 3
+
+
+class Interrupted(Exception):
+    """Work was stopped from outside and can be taken up again by the same command."""
+
+    exit_code = 75

@@ -1,0 +1,1 @@
+"""Scorers, baselines, statistics and answers."""

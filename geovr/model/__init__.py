@@ -1,0 +1,1 @@
+"""Qwen3-VL composed with tokens, taps and heads; never copied."""

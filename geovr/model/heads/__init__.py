@@ -1,0 +1,1 @@
+"""One head a file: camera, depth, scale, features."""

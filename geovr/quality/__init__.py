@@ -1,0 +1,1 @@
+"""The gates: suites as readable code, run through Great Expectations."""

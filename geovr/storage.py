@@ -1,0 +1,319 @@
+"""The store: content-keyed objects in a directory or under an s3:// prefix.
+
+The only user of boto3 and of DVC. Writes are all or nothing (temporary file, fsync, rename; one
+checked PUT on S3), and every read verifies the object's sha256 once per process.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from geovr.errors import UserError
+
+CHUNK = 1 << 20
+
+
+class StoreError(Exception):
+    """An object is missing or damaged; the message names it and the remedy."""
+
+
+def is_s3(uri: str) -> bool:
+    """Whether a URI names S3."""
+    return uri.startswith("s3://")
+
+
+def sha256_bytes(data: bytes) -> str:
+    """Hex sha256 of bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Hex sha256 of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file so that a kill at any moment leaves the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+class Backend(Protocol):
+    """What a place to keep objects must be able to do; keys are relative, with slashes."""
+
+    uri: str
+
+    def write(self, key: str, data: bytes) -> None: ...
+    def read(self, key: str) -> bytes | None: ...
+    def size(self, key: str) -> int | None: ...
+    def keys(self, prefix: str) -> Iterator[str]: ...
+    def remove(self, key: str) -> None: ...
+
+
+class LocalBackend:
+    """Objects as files below a directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self.uri = str(self.root)
+
+    def path(self, key: str) -> Path:
+        """The file of a key.
+
+        Raises:
+            UserError: for a key that leaves the root.
+        """
+        path = (self.root / key).resolve()
+        if not path.is_relative_to(self.root):
+            raise UserError(f"{key}: the key leaves the store {self.root}")
+        return path
+
+    def write(self, key: str, data: bytes) -> None:
+        write_atomic(self.path(key), data)
+
+    def read(self, key: str) -> bytes | None:
+        try:
+            return self.path(key).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def size(self, key: str) -> int | None:
+        try:
+            return self.path(key).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        base = self.root / prefix
+        for path in sorted(base.rglob("*")) if base.is_dir() else []:
+            if path.is_file() and not path.name.endswith(".tmp"):
+                yield path.relative_to(self.root).as_posix()
+
+    def remove(self, key: str) -> None:
+        self.path(key).unlink(missing_ok=True)
+
+
+def _s3_client() -> Any:
+    import boto3
+    from botocore.config import Config as BotoConfig
+
+    return boto3.client(
+        "s3",
+        config=BotoConfig(
+            retries={"max_attempts": 6, "mode": "standard"},
+            connect_timeout=10,
+            read_timeout=60,
+            max_pool_connections=16,
+        ),
+    )
+
+
+def _split_s3(uri: str) -> tuple[str, str]:
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    if not bucket:
+        raise UserError(f"{uri}: an S3 URI reads s3://bucket/prefix")
+    return bucket, prefix.strip("/")
+
+
+class S3Backend:
+    """Objects below an s3:// prefix; credentials and endpoint come from the environment."""
+
+    def __init__(self, uri: str) -> None:
+        self.bucket, self.prefix = _split_s3(uri)
+        self.uri = f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+        self.client = _s3_client()
+
+    def _key(self, key: str) -> str:
+        return f"{self.prefix}/{key}" if self.prefix else key
+
+    def write(self, key: str, data: bytes) -> None:
+        checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
+        self.client.put_object(
+            Bucket=self.bucket, Key=self._key(key), Body=data, ChecksumSHA256=checksum
+        )
+
+    def read(self, key: str) -> bytes | None:
+        from botocore.exceptions import ClientError
+
+        try:
+            body = self.client.get_object(Bucket=self.bucket, Key=self._key(key))["Body"]
+            return bytes(body.read())
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+                return None
+            raise
+
+    def size(self, key: str) -> int | None:
+        from botocore.exceptions import ClientError
+
+        try:
+            head = self.client.head_object(Bucket=self.bucket, Key=self._key(key))
+            return int(head["ContentLength"])
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+                return None
+            raise
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=self._key(prefix)
+        )
+        for page in pages:
+            for item in page.get("Contents", []):
+                key = str(item["Key"])
+                yield key.removeprefix(self.prefix).lstrip("/") if self.prefix else key
+
+    def remove(self, key: str) -> None:
+        self.client.delete_object(Bucket=self.bucket, Key=self._key(key))
+
+
+class Store:
+    """Objects by key, verified by sha256.
+
+    `put` returns the digest that the caller keeps in an index and gives back to `get`.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self._verified: set[tuple[str, str]] = set()
+
+    @classmethod
+    def open(cls, uri: str) -> Store:
+        """Open a store by directory or s3:// URI; a directory is made when it is first written."""
+        return cls(S3Backend(uri) if is_s3(uri) else LocalBackend(Path(uri)))
+
+    @property
+    def uri(self) -> str:
+        """Absolute directory or s3:// URI."""
+        return self.backend.uri
+
+    def uri_of(self, key: str) -> str:
+        """The URI under which a user finds an object."""
+        return f"{self.uri}/{key}"
+
+    def put(self, key: str, data: bytes) -> str:
+        """Write an object, all or nothing; gives its sha256."""
+        self.backend.write(key, data)
+        return sha256_bytes(data)
+
+    def get(self, key: str, sha256: str | None = None) -> bytes:
+        """Read an object; with a sha256, the first read in this process verifies it.
+
+        Raises:
+            StoreError: when it is missing or its bytes are not those the digest names.
+        """
+        data = self.backend.read(key)
+        if data is None:
+            raise StoreError(
+                f"{self.uri_of(key)}: no such object; run the stage that writes it again"
+            )
+        if sha256 is not None and (key, sha256) not in self._verified:
+            found = sha256_bytes(data)
+            if found != sha256:
+                raise StoreError(
+                    f"{self.uri_of(key)}: damaged: its sha256 is {found}, the index says {sha256};"
+                    " delete the object and run the stage that writes it again"
+                )
+            self._verified.add((key, sha256))
+        return data
+
+    def exists(self, key: str) -> bool:
+        """Whether an object of this key was completely written."""
+        return self.backend.size(key) is not None
+
+    def size(self, key: str) -> int | None:
+        """Bytes of an object, None when there is none."""
+        return self.backend.size(key)
+
+    def keys(self, prefix: str) -> list[str]:
+        """All keys below a prefix, sorted."""
+        return sorted(self.backend.keys(prefix))
+
+    def remove(self, key: str) -> None:
+        """Delete an object; a missing one is fine."""
+        self.backend.remove(key)
+
+    def put_directory(self, prefix: str, directory: Path) -> dict[str, str]:
+        """Write every file of a directory; gives relative path -> sha256."""
+        return {
+            path.relative_to(directory).as_posix(): self.put(
+                f"{prefix}/{path.relative_to(directory).as_posix()}", path.read_bytes()
+            )
+            for path in sorted(directory.rglob("*"))
+            if path.is_file()
+        }
+
+    def get_directory(self, prefix: str, files: dict[str, str], directory: Path) -> Path:
+        """Bring the named files to a local directory, verified; a local store is used in place."""
+        if isinstance(self.backend, LocalBackend):
+            for name, sha256 in files.items():
+                self.get(f"{prefix}/{name}", sha256)
+            return self.backend.path(prefix)
+        for name, sha256 in files.items():
+            write_atomic(directory / name, self.get(f"{prefix}/{name}", sha256))
+        return directory
+
+
+def localise(uri: str, directory: Path | None = None) -> Path:
+    """A local path with the content of a local or s3:// directory.
+
+    Raises:
+        UserError: when nothing is there.
+    """
+    if not is_s3(uri):
+        path = Path(uri)
+        if not path.exists():
+            raise UserError(f"{uri}: no such file or directory")
+        return path
+    target = directory or Path(tempfile.mkdtemp(prefix="geovr-"))
+    store = Store.open(uri)
+    keys = store.keys("")
+    if not keys:
+        raise UserError(f"{uri}: nothing is stored under this prefix")
+    for key in keys:
+        write_atomic(target / key, store.get(key))
+    return target
+
+
+def fetch_dvc(repo: str, rev: str | None, path: str, target: Path) -> Path:
+    """Bring a path of a DVC repository at a revision to `target`, and give the place.
+
+    Raises:
+        UserError: with DVC's own last line when it can't.
+    """
+    if target.exists():
+        shutil.rmtree(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "dvc", "get", "--quiet", repo, path, "--out", str(target)]
+    if rev:
+        command += ["--rev", rev]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        reason = (result.stderr.strip().splitlines() or ["no message"])[-1]
+        raise UserError(f"dvc: {repo} at {rev or 'HEAD'}, path {path}: {reason}")
+    return target

@@ -1,0 +1,1 @@
+"""Frozen 3D models, and the oracle, behind one protocol."""
