@@ -1,0 +1,148 @@
+"""The one bundle of tensors that a model reads, and how rows become one.
+
+Shape suffixes: B rows, L tokens of the longest row, V visual tokens of all rows, N time slots of
+all rows, M places with a label, P patches of all rows, E values of one frame's patch.
+Indices point into the flattened (B * L) tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+
+from geovr.data.rows import IGNORE, PAD_SEGMENT, Row
+
+
+@dataclass(frozen=True)
+class Targets:
+    """A clip's targets as tensors, on the frames of its slots (see data/targets.py)."""
+
+    pose_encoding_TK: torch.Tensor
+    depth_THW: torch.Tensor
+    metric_scale: torch.Tensor
+    metric_scale_valid: bool
+    features_NTHWC: torch.Tensor
+    moving: bool
+
+    def to(self, device: torch.device) -> Targets:
+        """Tensors on a device."""
+        return replace(
+            self,
+            pose_encoding_TK=self.pose_encoding_TK.to(device),
+            depth_THW=self.depth_THW.to(device),
+            metric_scale=self.metric_scale.to(device),
+            features_NTHWC=self.features_NTHWC.to(device),
+        )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows padded to one length. `targets` holds None for rows without targets."""
+
+    input_ids_BL: torch.Tensor
+    position_ids_3BL: torch.Tensor
+    segment_BL: torch.Tensor
+    order_BL: torch.Tensor
+    patches_PE: torch.Tensor
+    grid_B3: torch.Tensor
+    """Patches per row: time slots, down, across (before merging)."""
+    visual_V: torch.Tensor
+    camera_N: torch.Tensor
+    camera_first_N: torch.Tensor
+    """True for the first slot of a clip, whose token differs from the others'."""
+    scale_S: torch.Tensor
+    """One a row, or none at all without tokens."""
+    label_at_M: torch.Tensor
+    label_M: torch.Tensor
+    answer_at: torch.Tensor
+    questions_B: torch.Tensor
+    targets: tuple[Targets | None, ...]
+
+    def __post_init__(self) -> None:
+        rows = self.input_ids_BL.shape[0]
+        if not rows == self.grid_B3.shape[0] == self.questions_B.shape[0] == len(self.targets):
+            raise ValueError("batch: ids, grids, question counts and targets differ in rows")
+        if int(self.grid_B3.prod(-1).sum()) != self.patches_PE.shape[0]:
+            raise ValueError("batch: the grids don't add up to the patches")
+
+    def counts(self) -> dict[str, float]:
+        """Per loss term, the samples (weighted by their questions) or labels that it sums over."""
+        weighted = [
+            (float(questions), target)
+            for questions, target in zip(self.questions_B.tolist(), self.targets, strict=True)
+            if target is not None
+        ]
+        every = sum(weight for weight, _ in weighted)
+        return {
+            "text": float(len(self.label_M)),
+            "camera": sum(weight for weight, target in weighted if target.moving),
+            "depth": every,
+            "scale": sum(weight for weight, target in weighted if target.metric_scale_valid),
+            "features": every,
+        }
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on a device."""
+        moved = {
+            field.name: getattr(self, field.name).to(device)
+            for field in fields(self)
+            if isinstance(getattr(self, field.name), torch.Tensor)
+        }
+        targets = tuple(None if item is None else item.to(device) for item in self.targets)
+        return replace(self, **moved, targets=targets)
+
+    def attention_mask(self) -> torch.Tensor:
+        """Who sees whom, bool (B, 1, L, L): earlier tokens of the prefix and of one's segment."""
+        earlier = self.order_BL[:, None, :] <= self.order_BL[:, :, None]
+        key, query = self.segment_BL[:, None, :], self.segment_BL[:, :, None]
+        seen = earlier & ((key == 0) | (key == query))
+        # padding sees itself: a row of nothing would be NaN in some kernels
+        eye = torch.eye(seen.shape[-1], dtype=torch.bool, device=seen.device)
+        return (seen | eye)[:, None]
+
+
+def collate(
+    rows: Sequence[Row],
+    patches: Sequence[torch.Tensor],
+    grids: Sequence[tuple[int, int, int]],
+    targets: Sequence[Targets | None],
+    pad: int,
+) -> Batch:
+    """Pad rows to one length and gather their indices."""
+    B, L = len(rows), max(len(row.ids_L) for row in rows)
+    ids = np.full((B, L), pad, dtype=np.int64)
+    positions = np.zeros((3, B, L), dtype=np.int64)
+    segment = np.full((B, L), PAD_SEGMENT, dtype=np.int64)
+    order = np.zeros((B, L), dtype=np.int64)
+    predict = np.full((B, L), IGNORE, dtype=np.int64)
+    for b, row in enumerate(rows):
+        n = len(row.ids_L)
+        ids[b, :n], positions[:, b, :n] = row.ids_L, row.positions_3L
+        segment[b, :n], order[b, :n], predict[b, :n] = row.segment_L, row.order_L, row.predict_L
+
+    def flat(name: str) -> torch.Tensor:
+        parts = [b * L + getattr(row, name) for b, row in enumerate(rows)]
+        return torch.from_numpy(np.concatenate(parts).astype(np.int64))
+
+    label_at = np.flatnonzero(predict.reshape(-1) != IGNORE)
+    first = [np.arange(len(row.camera)) == 0 for row in rows]
+    return Batch(
+        input_ids_BL=torch.from_numpy(ids),
+        position_ids_3BL=torch.from_numpy(positions),
+        segment_BL=torch.from_numpy(segment),
+        order_BL=torch.from_numpy(order),
+        patches_PE=torch.cat(list(patches)),
+        grid_B3=torch.tensor(grids, dtype=torch.int64),
+        visual_V=flat("visual"),
+        camera_N=flat("camera"),
+        camera_first_N=torch.from_numpy(np.concatenate(first)),
+        scale_S=flat("scale"),
+        label_at_M=torch.from_numpy(label_at),
+        label_M=torch.from_numpy(predict.reshape(-1)[label_at]),
+        answer_at=flat("answer_at"),
+        questions_B=torch.tensor([row.num_questions for row in rows], dtype=torch.int64),
+        targets=tuple(targets),
+    )

@@ -1,0 +1,212 @@
+"""From a ClipSet and a TargetSet to batches, in an order that is a pure function of a seed.
+
+A row of a batch is one clip with up to k of its questions (see data/rows.py). The stream of rows
+is endless; row number n of it is the same on any number of processes, so the position in the
+data is one integer.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from geovr.artifacts import ClipSet, TargetSet
+from geovr.data.batch import Batch, Targets, collate
+from geovr.data.clips import read_clip
+from geovr.data.frames import FrameGeometry, patchify, resize_frames
+from geovr.data.prompts import NumericAnswers, answer_text, prompt_text
+from geovr.data.rows import Branch, Layout, PromptTokens, Row, build_row
+from geovr.data.targets import read_targets
+from geovr.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class RowSpec:
+    """A clip and the places of its questions in the question table."""
+
+    clip_id: str
+    questions: tuple[int, ...]
+
+
+class RowOrder:
+    """The endless stream of rows: each epoch visits every question exactly once.
+
+    Args:
+        by_clip: clip -> places of its questions.
+        per_row: most questions of one clip in a row.
+        seed: of the order.
+    """
+
+    def __init__(self, by_clip: dict[str, list[int]], per_row: int, seed: int) -> None:
+        if not by_clip:
+            raise UserError("no clip has a training question; check the split of the questions")
+        self.by_clip, self.per_row, self.seed = by_clip, per_row, seed
+        self.rows_per_epoch = sum(-(-len(q) // per_row) for q in by_clip.values())
+
+    @functools.lru_cache(maxsize=2)  # noqa: B019 - two epochs of one order, which lives as long
+    def epoch(self, number: int) -> list[RowSpec]:
+        """All rows of an epoch, in order."""
+        random = np.random.default_rng([self.seed, number])
+        rows = []
+        for clip_id in sorted(self.by_clip):
+            places = random.permutation(np.asarray(self.by_clip[clip_id]))
+            rows += [
+                RowSpec(clip_id, tuple(places[start : start + self.per_row].tolist()))
+                for start in range(0, len(places), self.per_row)
+            ]
+        return [rows[place] for place in random.permutation(len(rows))]
+
+    def row(self, position: int) -> RowSpec:
+        """Row number `position` of the stream."""
+        number, place = divmod(position, self.rows_per_epoch)
+        return self.epoch(number)[place]
+
+
+class BatchMaker:
+    """Reads clips, questions and targets, and makes batches of them.
+
+    Args:
+        clips: the clips and questions.
+        targets: what a teacher says about them; None where no geometry is learnt.
+        processor: of the model.
+        questions: table to which RowSpec.questions points.
+        numeric: how numeric answers are written.
+        layout: of camera and scale tokens.
+        camera: add camera tokens.
+        scale: add scale tokens.
+        blank: show black frames instead of the video (a baseline).
+        cache_mb: how much of the read clips and targets is kept in memory.
+    """
+
+    def __init__(
+        self,
+        clips: ClipSet,
+        targets: TargetSet | None,
+        processor: Any,
+        questions: pd.DataFrame,
+        *,
+        numeric: NumericAnswers,
+        layout: Layout = "readout",
+        camera: bool = False,
+        scale: bool = False,
+        blank: bool = False,
+        cache_mb: int = 1024,
+    ) -> None:
+        self.clip_store, self.blank = clips.store, blank
+        self.clip_rows = {row.clip_id: row for row in clips.index.itertuples(index=False)}
+        self.target_store = targets.store if targets is not None else None
+        self.target_rows = (
+            {row.clip_id: row for row in targets.index.itertuples(index=False)}
+            if targets is not None
+            else {}
+        )
+        self.tokens = PromptTokens(processor)
+        self.geometry = FrameGeometry.of(processor.video_processor)
+        self.questions = list(questions.itertuples(index=False))
+        self.numeric = numeric
+        self.layout, self.camera, self.scale = layout, camera, scale
+        self._cache: OrderedDict[tuple[str, str], tuple[Any, int]] = OrderedDict()
+        self._cache_left = cache_mb << 20
+        self._branches: dict[tuple[int, bool], Branch] = {}
+
+    def frames(self, clip_id: str) -> tuple[torch.Tensor, np.ndarray]:
+        """A clip's frames at the model's size, uint8 (T, C, H, W), and their times in seconds."""
+
+        def read() -> tuple[tuple[torch.Tensor, np.ndarray], int]:
+            clip = read_clip(self.clip_store, self.clip_rows[clip_id])
+            frames = resize_frames(clip.frames_THWC, self.geometry)
+            if self.blank:
+                frames = torch.zeros_like(frames)
+            return (frames, clip.timestamps_T), frames.numel()
+
+        value: tuple[torch.Tensor, np.ndarray] = self._cached(("frames", clip_id), read)
+        return value
+
+    def targets(self, clip_id: str) -> Targets | None:
+        """A clip's targets, None when the teacher has none."""
+        if self.target_store is None or clip_id not in self.target_rows:
+            return None
+        store = self.target_store
+
+        def read() -> tuple[Targets, int]:
+            found = read_targets(store, self.target_rows[clip_id])
+            targets = Targets(
+                pose_encoding_TK=torch.from_numpy(found.pose_encoding_TK.astype(np.float32)),
+                depth_THW=torch.from_numpy(found.depth_THW.astype(np.float32)),
+                metric_scale=torch.tensor(found.metric_scale, dtype=torch.float32),
+                metric_scale_valid=found.metric_scale_valid,
+                features_NTHWC=torch.from_numpy(found.features_NTHWC.astype(np.float32)),
+                moving=bool(self.clip_rows[clip_id].moving),
+            )
+            size = 4 * (targets.depth_THW.numel() + targets.features_NTHWC.numel())
+            return targets, size
+
+        value: Targets = self._cached(("targets", clip_id), read)
+        return value
+
+    def branch(self, place: int, *, answered: bool) -> Branch:
+        """A question's tokens, with its answer or up to it."""
+        key = (place, answered)
+        if key not in self._branches:
+            asked = self.questions[place]
+            told = answer_text(asked.answer, asked.options, self.numeric) if answered else None
+            prompt = prompt_text(asked.question, asked.options)
+            self._branches[key] = self.tokens.branch(prompt, told)
+        return self._branches[key]
+
+    def batch(self, specs: Sequence[RowSpec]) -> Batch:
+        """The batch for training on these rows."""
+        branches = [[self.branch(q, answered=True) for q in spec.questions] for spec in specs]
+        return self.batch_of([spec.clip_id for spec in specs], branches)
+
+    def batch_of(self, clip_ids: Sequence[str], branches: Sequence[Sequence[Branch]]) -> Batch:
+        """The batch of some clips with given branches."""
+        rows: list[Row] = []
+        patches, grids = [], []
+        for clip_id, row_branches in zip(clip_ids, branches, strict=True):
+            frames, times = self.frames(clip_id)
+            T, _, H, W = frames.shape
+            prefix = self.tokens.prefix(times.tolist(), self.geometry.token_grid(H, W))
+            rows.append(
+                build_row(
+                    prefix,
+                    row_branches,
+                    pad=self.tokens.pad,
+                    layout=self.layout,
+                    camera=self.camera,
+                    scale=self.scale,
+                )
+            )
+            patches.append(patchify(frames, self.geometry))
+            grids.append((T, H // self.geometry.patch, W // self.geometry.patch))
+        targets = [self.targets(clip_id) for clip_id in clip_ids]
+        return collate(rows, patches, grids, targets, self.tokens.pad)
+
+    def _cached(self, key: tuple[str, str], read: Any) -> Any:
+        if key in self._cache:
+            self._cache.move_to_end(key)
+            return self._cache[key][0]
+        value, size = read()
+        self._cache[key] = (value, size)
+        self._cache_left -= size
+        while self._cache_left < 0 and len(self._cache) > 1:
+            _, (_, freed) = self._cache.popitem(last=False)
+            self._cache_left += freed
+        return value
+
+
+def questions_by_clip(questions: pd.DataFrame) -> dict[str, list[int]]:
+    """Clip -> places of its questions in the table."""
+    by_clip: dict[str, list[int]] = {}
+    for place, clip_id in enumerate(questions["clip_id"]):
+        by_clip.setdefault(clip_id, []).append(place)
+    return by_clip

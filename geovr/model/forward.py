@@ -1,0 +1,122 @@
+"""A batch through the stock Qwen3-VL classes, used by training and by evaluation alike.
+
+Shape suffixes: B rows, L tokens, D model width, V visual tokens, P patches, E values of a patch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from geovr.data.batch import Batch
+from geovr.errors import UserError
+
+
+def load_backbone(directory: Path, dtype: torch.dtype = torch.float32) -> tuple[nn.Module, Any]:
+    """A Qwen3-VL model and its processor from a local directory.
+
+    Raises:
+        UserError: when the directory is missing or holds something else.
+    """
+    from transformers import AutoConfig, AutoProcessor, Qwen3VLForConditionalGeneration
+
+    if not (directory / "config.json").is_file():
+        raise UserError(
+            f"{directory}: no config.json, so no model; `geovr init-model --output {directory}`"
+            " makes a tiny one, or give the directory of a downloaded Qwen3-VL"
+        )
+    config = AutoConfig.from_pretrained(directory, local_files_only=True)
+    if config.model_type != "qwen3_vl":
+        raise UserError(
+            f"{directory}: this is a {config.model_type} model; GeoVR trains Qwen3-VL"
+            " (model_type qwen3_vl)"
+        )
+    model = Qwen3VLForConditionalGeneration.from_pretrained(
+        directory, dtype=dtype, attn_implementation="sdpa", local_files_only=True
+    )
+    processor = AutoProcessor.from_pretrained(directory, local_files_only=True)
+    return model, processor
+
+
+def visual_features(backbone: Any, batch: Batch) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Visual tokens (V, D) and the DeepStack features of the same tokens.
+
+    Each frame fills a time slot of its own: its patch is repeated over the temporal kernel.
+    """
+    visual = backbone.model.visual
+    config = backbone.config.vision_config
+    p, temporal = config.patch_size, config.temporal_patch_size
+    patches = batch.patches_PE.view(-1, config.in_channels, 1, p, p)
+    doubled = patches.expand(-1, -1, temporal, -1, -1).reshape(len(patches), -1)
+    output = visual(doubled.to(visual.dtype), grid_thw=batch.grid_B3, return_dict=True)
+    return output.pooler_output, list(output.deepstack_features)
+
+
+def text_states(
+    backbone: Any,
+    batch: Batch,
+    visual_VD: torch.Tensor,
+    deepstack: Sequence[torch.Tensor],
+    place_tokens: Callable[[torch.Tensor], torch.Tensor] | None = None,
+) -> torch.Tensor:
+    """Last hidden states (B, L, D), after the final norm.
+
+    Args:
+        backbone: Qwen3VLForConditionalGeneration.
+        batch: rows.
+        visual_VD: visual tokens in row order.
+        deepstack: features added to visual tokens after the first layers.
+        place_tokens: puts camera and scale tokens into flattened (B * L, D) embeddings.
+    """
+    B, L = batch.input_ids_BL.shape
+    embeds_BLD = backbone.get_input_embeddings()(batch.input_ids_BL)
+    flat = embeds_BLD.reshape(B * L, -1).index_copy(
+        0, batch.visual_V, visual_VD.to(embeds_BLD.dtype)
+    )
+    if place_tokens is not None:
+        flat = place_tokens(flat)
+    visual_mask = torch.zeros(B * L, dtype=torch.bool, device=flat.device)
+    visual_mask[batch.visual_V] = True
+    output = backbone.model.language_model(
+        inputs_embeds=flat.view(B, L, -1),
+        position_ids=batch.position_ids_3BL,
+        attention_mask=batch.attention_mask(),
+        visual_pos_masks=visual_mask.view(B, L),
+        deepstack_visual_embeds=list(deepstack),
+        use_cache=False,
+    )
+    states: torch.Tensor = output.last_hidden_state
+    return states
+
+
+@contextmanager
+def tap_layers(
+    backbone: Any, layers: Sequence[int], places: torch.Tensor
+) -> Iterator[dict[int, torch.Tensor]]:
+    """Keep the hidden states of some places after some layers while the block runs.
+
+    Layer l (1-based) is read where layer l + 1 takes it in, so that it holds the DeepStack
+    addition of its own layer; the last one is what the final norm takes in.
+    Only the tapped places are kept, not whole sequences.
+    """
+    model = backbone.model.language_model
+    kept: dict[int, torch.Tensor] = {}
+    handles = []
+    for layer in layers:
+
+        def keep(module: nn.Module, args: Any, kwargs: Any, layer: int = layer) -> None:
+            states = args[0] if args else kwargs["hidden_states"]
+            kept[layer] = states.reshape(-1, states.shape[-1])[places]
+
+        taker = model.norm if layer == len(model.layers) else model.layers[layer]
+        handles.append(taker.register_forward_pre_hook(keep, with_kwargs=True))
+    try:
+        yield kept
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,199 @@
+"""GeoVR: a stock Qwen3-VL with camera and scale tokens, taps and heads around it.
+
+Everything but `backbone` is for training only; the export is the backbone alone.
+
+Shape suffixes: B rows, N time slots of all rows, V visual tokens of all rows, D model width,
+M label places, K=9 pose numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from geovr.data.batch import Batch
+from geovr.losses.camera import camera_loss
+from geovr.losses.depth import depth_loss, silog_loss
+from geovr.losses.feature import feature_loss
+from geovr.losses.language import language_loss
+from geovr.losses.objectives import Objectives
+from geovr.losses.scale import scale_loss
+from geovr.losses.total import LossSums
+from geovr.model.config import NUM_LEVELS, HeadsConfig
+from geovr.model.forward import tap_layers, text_states, visual_features
+from geovr.model.heads import CameraHead, DenseDepthHead, FeatureHead, ScaleHead
+
+
+def tapped_layers(depths: Sequence[float], num_layers: int) -> tuple[int, ...]:
+    """Student layers (1-based) for teacher depths: round(share * num_layers), at least 1."""
+    return tuple(max(1, round(share * num_layers)) for share in depths)
+
+
+class GeoVR(nn.Module):
+    """Qwen3-VL and the parts that geometric objectives need; parts of switched-off ones are absent.
+
+    Args:
+        backbone: Qwen3VLForConditionalGeneration.
+        heads: sizes and layout.
+        objectives: which losses.
+        feature_dim: channels of the teacher's features.
+    """
+
+    def __init__(
+        self, backbone: Any, heads: HeadsConfig, objectives: Objectives, feature_dim: int
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.heads_config, self.objectives = heads, objectives
+        text = backbone.config.text_config
+        width: int = text.hidden_size
+        self.layers = tapped_layers(heads.depths, text.num_hidden_layers)
+        if objectives.camera:
+            # like the teacher's, the first frame's token differs from all others'
+            self.camera_tokens = nn.Parameter(torch.randn(2, width) * heads.token_std)
+            self.camera_head = CameraHead(width, heads.camera_hidden)
+        if objectives.scale:
+            self.scale_token = nn.Parameter(torch.randn(1, width) * heads.token_std)
+            self.scale_head = ScaleHead(width, heads.scale_hidden)
+        if objectives.depth:
+            self.depth_head = DenseDepthHead(
+                width, heads.depth_channels, heads.depth_features, heads.depth_patch
+            )
+        if objectives.features:
+            self.feature_heads = nn.ModuleList(
+                FeatureHead(width, feature_dim) for _ in range(NUM_LEVELS)
+            )
+
+    def head_parameters(self) -> dict[str, nn.Parameter]:
+        """Parameters that are not the backbone's, by name."""
+        return {
+            name: parameter
+            for name, parameter in self.named_parameters()
+            if not name.startswith("backbone.")
+        }
+
+    def _place_tokens(self, flat: torch.Tensor, batch: Batch) -> torch.Tensor:
+        if self.objectives.camera:
+            table = self.camera_tokens.to(flat.dtype)
+            chosen = table[(~batch.camera_first_N).long()]
+            flat = flat.index_copy(0, batch.camera_N, chosen)
+        if self.objectives.scale:
+            token = self.scale_token.to(flat.dtype).expand(len(batch.scale_S), -1)
+            flat = flat.index_copy(0, batch.scale_S, token)
+        return flat
+
+    def forward(self, batch: Batch) -> LossSums:
+        """Losses of a batch, as sums over samples (see losses/total.py)."""
+        visual_VD, deepstack = visual_features(self.backbone, batch)
+        levels = self.layers if self.objectives.depth or self.objectives.features else ()
+        with tap_layers(self.backbone, levels, batch.visual_V) as taps:
+            states_BLD = text_states(
+                self.backbone,
+                batch,
+                visual_VD,
+                deepstack,
+                (lambda flat: self._place_tokens(flat, batch)) if self.objectives.tokens else None,
+            )
+        flat = states_BLD.reshape(-1, states_BLD.shape[-1])
+        last = len(self.backbone.model.language_model.layers)
+        if self.heads_config.last_tap == "post_norm" and last in taps:
+            taps[last] = flat[batch.visual_V]
+        losses = LossSums()
+        logits_MV = self.backbone.lm_head(flat[batch.label_at_M])
+        losses["text"] = language_loss(logits_MV, batch.label_M)
+        if self.objectives.any:
+            self._geometry(batch, flat, taps, losses)
+        return losses
+
+    def _geometry(
+        self,
+        batch: Batch,
+        flat: torch.Tensor,
+        taps: dict[int, torch.Tensor],
+        losses: LossSums,
+    ) -> None:
+        """Geometric losses, a row at a time for what differs in size, all at once for heads.
+
+        A row counts as often as it has questions: the packed row stands for as many samples.
+        """
+        slots = batch.grid_B3[:, 0].tolist()
+        pose_rows = log_scale = None
+        if self.objectives.camera:
+            pose_rows = self.camera_head(flat[batch.camera_N]).split(slots)
+        if self.objectives.scale:
+            log_scale = self.scale_head(flat[batch.scale_S])
+        merge = self.backbone.config.vision_config.spatial_merge_size
+        for rows in same_size_groups(batch):
+            weights = batch.questions_B[rows].to(flat.dtype)
+            targets = [batch.targets[row] for row in rows]
+            present = [target for target in targets if target is not None]
+            if pose_rows is not None:
+                moving = weights * torch.tensor([t.moving for t in present], device=flat.device)
+                predicted = torch.stack([pose_rows[row] for row in rows])
+                wanted = torch.stack([t.pose_encoding_TK for t in present])
+                same = self.objectives.same_rotation
+                losses.add("camera", camera_loss(predicted, wanted, same_rotation=same), moving)
+            if log_scale is not None:
+                valid = weights * torch.tensor(
+                    [t.metric_scale_valid for t in present], device=flat.device
+                )
+                wanted = torch.stack([t.metric_scale for t in present])
+                # an undefined scale is masked out; 1 keeps its loss finite until then
+                wanted = torch.where(valid > 0, wanted, torch.ones_like(wanted))
+                losses.add("scale", scale_loss(log_scale[rows], wanted), valid)
+            if not taps:
+                continue
+            starts, counts = _visual_ranges(batch, merge)
+            T, gh, gw = batch.grid_B3[rows[0]].tolist()
+            places = torch.cat(
+                [torch.arange(starts[r], starts[r] + counts[r], device=flat.device) for r in rows]
+            )
+            maps = [
+                taps[layer][places]
+                .view(len(rows) * T, gh // merge, gw // merge, -1)
+                .permute(0, 3, 1, 2)
+                for layer in self.layers
+            ]
+            if self.objectives.depth:
+                wanted = torch.stack([t.depth_THW for t in present])
+                size = (wanted.shape[-2], wanted.shape[-1])
+                predicted = self.depth_head(maps, size).view(wanted.shape)
+                loss = depth_loss if self.objectives.depth_loss == "l1" else silog_loss
+                losses.add("depth", loss(predicted, wanted), weights)
+            if self.objectives.features:
+                wanted_BN = torch.stack([t.features_NTHWC for t in present])
+                grid = (wanted_BN.shape[-3], wanted_BN.shape[-2])
+                by_level = [
+                    feature_loss(
+                        head(level_map, grid).view(len(rows), -1, wanted_BN.shape[-1]),
+                        wanted_BN[:, level].flatten(1, 3),
+                    )
+                    for level, (head, level_map) in enumerate(
+                        zip(self.feature_heads, maps, strict=True)
+                    )
+                ]
+                losses.add("features", torch.stack(by_level).mean(0), weights)
+
+
+def same_size_groups(batch: Batch) -> list[list[int]]:
+    """Rows with targets, grouped so that each group's grids and targets stack."""
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for row, target in enumerate(batch.targets):
+        if target is not None:
+            key = (
+                tuple(batch.grid_B3[row].tolist()),
+                tuple(target.depth_THW.shape),
+                tuple(target.features_NTHWC.shape),
+            )
+            groups.setdefault(key, []).append(row)
+    return list(groups.values())
+
+
+def _visual_ranges(batch: Batch, merge: int) -> tuple[list[int], list[int]]:
+    """Where each row's visual tokens start in the flat list, and how many there are."""
+    counts = (batch.grid_B3.prod(-1) // merge**2).tolist()
+    starts = [sum(counts[:row]) for row in range(len(counts))]
+    return starts, counts
