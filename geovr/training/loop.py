@@ -143,7 +143,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         for batch in batches:
             losses = self._forward(batch)
-            losses.total(self.model.objectives, counts).backward()
+            torch.autograd.backward(losses.total(self.model.objectives, counts))
             for term, value in losses.items():
                 sums[term] += float(value.detach())
         self._sum_gradients()

@@ -124,8 +124,8 @@ class DenseDepthHead(nn.Module):
         coarse = (max(1, math.ceil(size[0] / self.patch)), max(1, math.ceil(size[1] / self.patch)))
         sizes = [coarse, *(tuple(m.shape[-2:]) for m in maps[:3])]
         x = self.fuse[3](maps[3], None, sizes[3])
-        for level in (2, 1, 0):
-            x = self.fuse[level](x, maps[level], sizes[level])
+        for finer in (2, 1, 0):
+            x = self.fuse[finer](x, maps[finer], sizes[finer])
         x = x + _POSITION_WEIGHT * uv_position(x, aspect)
         log_depth = F.pixel_shuffle(self.out(x), self.patch).float()
         if log_depth.shape[-2:] != size:

@@ -1,0 +1,283 @@
+"""Rows of several questions, and read-out tokens, against the stock classes and separate samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from geovr.model.initialise import init_model
+
+from geovr.data.batch import Batch, Targets, collate
+from geovr.data.frames import FrameGeometry, patchify, resize_frames
+from geovr.data.rows import Layout, PromptTokens, build_row
+from geovr.losses.objectives import Objectives
+from geovr.model.config import HeadsConfig
+from geovr.model.forward import load_backbone, text_states, visual_features
+from geovr.model.geovr import GeoVR, tapped_layers
+
+RANDOM = np.random.default_rng(3)
+QUESTIONS = [
+    ("What is the size of this room?", "23.5"),
+    ("How long is the path?", "7.91"),
+    ("Which way does the camera turn?\nA. left\nB. right", "B"),
+    ("How many chairs are there?", "3.02"),
+    ("How far?", "1.25"),
+]
+SMALL_HEADS = HeadsConfig(
+    camera_hidden=32, scale_hidden=16, depth_channels=(8, 8, 8, 8), depth_features=8, depth_patch=4
+)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "tiny"
+    init_model("tiny", path, seed=0)
+    return path
+
+
+@pytest.fixture()
+def double() -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
+def clip(frames: int, height: int = 64, width: int = 64) -> tuple[np.ndarray, list[float]]:
+    pixels = RANDOM.integers(0, 256, (frames, height, width, 3), dtype=np.uint8)
+    return pixels, [0.5 * k for k in range(frames)]
+
+
+def random_targets(frames: int) -> Targets:
+    pose = torch.from_numpy(RANDOM.normal(size=(frames, 9)))
+    return Targets(
+        pose_encoding_TK=pose,
+        depth_THW=torch.from_numpy(RANDOM.uniform(0.5, 3, (frames, 24, 32))),
+        metric_scale=torch.tensor(2.5, dtype=torch.float64),
+        metric_scale_valid=True,
+        features_NTHWC=torch.from_numpy(RANDOM.normal(size=(4, frames, 3, 4, 16))),
+        moving=True,
+    )
+
+
+def make_batch(
+    processor: Any,
+    rows: list[tuple[tuple[np.ndarray, list[float]], list[int], Targets | None]],
+    *,
+    layout: Layout = "readout",
+    tokens: bool = True,
+) -> Batch:
+    prompt = PromptTokens(processor)
+    geometry = FrameGeometry.of(processor.video_processor)
+    built, patches, grids, targets = [], [], [], []
+    for (pixels, times), questions, target in rows:
+        frames = resize_frames(pixels, geometry)
+        T, _, H, W = frames.shape
+        branches = [prompt.branch(*QUESTIONS[q]) for q in questions]
+        prefix = prompt.prefix(times, geometry.token_grid(H, W))
+        row = build_row(
+            prefix, branches, pad=prompt.pad, layout=layout, camera=tokens, scale=tokens
+        )
+        built.append(row)
+        patches.append(patchify(frames, geometry))
+        grids.append((T, H // geometry.patch, W // geometry.patch))
+        targets.append(target)
+    return collate(built, patches, grids, targets, prompt.pad)
+
+
+def real_rows(batch: Batch) -> list[torch.Tensor]:
+    return [
+        ids[segment >= 0] for ids, segment in zip(batch.input_ids_BL, batch.segment_BL, strict=True)
+    ]
+
+
+def states(backbone: Any, batch: Batch) -> torch.Tensor:
+    visual, deepstack = visual_features(backbone, batch)
+    return text_states(backbone, batch, visual, deepstack)
+
+
+def test_prefix_and_positions_are_those_of_the_stock_processor_and_model(directory: Path) -> None:
+    backbone, processor = load_backbone(directory)
+    for frames, height, width in [(2, 64, 64), (5, 48, 96), (3, 96, 64)]:
+        (pixels, times), geometry = (
+            clip(frames, height, width),
+            FrameGeometry.of(processor.video_processor),
+        )
+        resized = resize_frames(pixels, geometry)
+        grid = geometry.token_grid(*resized.shape[-2:])
+        prefix = PromptTokens(processor).prefix(times, grid)
+        doubled = np.repeat(pixels, geometry.temporal, axis=0)
+        content = [{"type": "video"}, {"type": "text", "text": "Q"}]
+        text = processor.apply_chat_template([{"role": "user", "content": content}], tokenize=False)
+        stock = processor(
+            text=[text],
+            videos=[doubled],
+            video_metadata=[
+                {
+                    "fps": 2.0 * geometry.temporal,
+                    "total_num_frames": len(doubled),
+                    "frames_indices": [geometry.temporal * k for k in range(frames) for _ in "ab"],
+                }
+            ],
+            do_sample_frames=False,
+            return_tensors="pt",
+        )
+        P = len(prefix.ids_P)
+        assert stock["input_ids"][0, :P].tolist() == prefix.ids_P.tolist()
+        types = (stock["input_ids"] == PromptTokens(processor).video_pad).int() * 2
+        positions, _ = backbone.model.get_rope_index(
+            stock["input_ids"], types, video_grid_thw=stock["video_grid_thw"]
+        )
+        assert positions[:, 0, :P].tolist() == prefix.positions_3P.tolist()
+        assert int(positions[:, 0, P].unique()) == prefix.next_position
+
+
+def test_patches_are_those_of_the_stock_processor_on_doubled_frames(directory: Path) -> None:
+    _, processor = load_backbone(directory)
+    geometry = FrameGeometry.of(processor.video_processor)
+    pixels, _ = clip(3, 50, 90)
+    ours = patchify(resize_frames(pixels, geometry), geometry)
+    wide = ours.view(len(ours), 3, 1, -1).expand(-1, -1, geometry.temporal, -1).flatten(1)
+    budget = {
+        "shortest_edge": geometry.min_pixels * geometry.temporal,
+        "longest_edge": geometry.max_pixels * geometry.temporal,
+    }
+    stock = processor.video_processor(
+        videos=[np.repeat(pixels, geometry.temporal, axis=0)],
+        do_sample_frames=False,
+        size=budget,
+        return_tensors="pt",
+    )
+    torch.testing.assert_close(wide, stock["pixel_values_videos"], rtol=0, atol=1e-6)
+
+
+def test_logits_equal_the_stock_forward_pass(directory: Path) -> None:
+    backbone, processor = load_backbone(directory)
+    video = clip(4)
+    batch = make_batch(processor, [(video, [0], None)], tokens=False)
+    ours = backbone.lm_head(states(backbone, batch))
+    temporal = backbone.config.vision_config.temporal_patch_size
+    patches = batch.patches_PE.view(len(batch.patches_PE), 3, 1, -1)
+    types = (batch.input_ids_BL == PromptTokens(processor).video_pad).int() * 2
+    stock = backbone(
+        input_ids=batch.input_ids_BL,
+        mm_token_type_ids=types,
+        pixel_values_videos=patches.expand(-1, -1, temporal, -1).flatten(1),
+        video_grid_thw=batch.grid_B3,
+    ).logits
+    torch.testing.assert_close(ours, stock, rtol=1e-5, atol=1e-5)
+
+
+def test_readout_tokens_change_nothing_for_other_tokens(directory: Path) -> None:
+    backbone, processor = load_backbone(directory)
+    rows = [(clip(4), [0, 2], None), (clip(2, 64, 96), [1], None)]
+    without = make_batch(processor, rows, tokens=False)
+    model = GeoVR(backbone, HeadsConfig(token_std=1.0), Objectives(), 16)
+    bare = states(backbone, without)
+    moved = {}
+    for layout in ("readout", "visible"):
+        batch = make_batch(processor, rows, layout=layout)  # type: ignore[arg-type]
+        visual, deepstack = visual_features(backbone, batch)
+        full = text_states(
+            backbone, batch, visual, deepstack, lambda flat, b=batch: model._place_tokens(flat, b)
+        )
+        moved[layout] = max(
+            float((full[b, : len(ids)] - bare[b, : len(ids)]).abs().max())
+            for b, ids in enumerate(real_rows(without))
+        )
+    assert moved["readout"] < 1e-5
+    assert moved["visible"] > 1e-3
+
+
+@pytest.mark.parametrize("layout", ["readout", "visible"])
+def test_camera_tokens_see_only_their_past(directory: Path, layout: Layout) -> None:
+    _, processor = load_backbone(directory)
+    batch = make_batch(processor, [(clip(3), [0, 1], None)], layout=layout)
+    mask = batch.attention_mask()[0, 0]
+    per_slot = len(batch.visual_V) // 3
+    last_patch = batch.visual_V[per_slot - 1 :: per_slot]
+    for slot, camera in enumerate(batch.camera_N.tolist()):
+        seen = set(torch.nonzero(mask[camera]).flatten().tolist())
+        assert set(batch.visual_V[: (slot + 1) * per_slot].tolist()) <= seen
+        assert not seen & set(batch.visual_V[(slot + 1) * per_slot :].tolist())
+        later = set(range(int(last_patch[slot]) + 1, int(batch.camera_N[0])))
+        assert not seen & later
+    scale = set(torch.nonzero(mask[batch.scale_S[0]]).flatten().tolist())
+    assert set(batch.visual_V.tolist()) <= scale
+    assert (int(batch.camera_N[-1]) in scale) == (layout == "visible")
+
+
+@pytest.mark.parametrize("layout", ["readout", "visible"])
+@pytest.mark.usefixtures("double")
+def test_packed_questions_equal_separate_samples(directory: Path, layout: Layout) -> None:
+    """Loss and every gradient, with all geometric losses, DeepStack and rows of unequal shape."""
+    backbone, processor = load_backbone(directory, torch.float64)
+    torch.manual_seed(0)
+    objectives = Objectives()
+    model = GeoVR(backbone, SMALL_HEADS, objectives, 16).double()
+    videos = [clip(3), clip(5, 64, 96)]
+    targets = [random_targets(3), random_targets(5)]
+    packed = [(videos[0], [0, 1, 2], targets[0]), (videos[1], [3, 4], targets[1])]
+    single = [(v, [q], t) for v, questions, t in packed for q in questions]
+
+    def gradients(batches: list[Batch]) -> tuple[float, dict[str, torch.Tensor]]:
+        counts: dict[str, float] = {}
+        for batch in batches:
+            for term, count in batch.counts().items():
+                counts[term] = counts.get(term, 0) + count
+        model.zero_grad()
+        total = 0.0
+        for batch in batches:
+            loss = model(batch).total(objectives, counts)
+            loss.backward()
+            total += float(loss)
+        grads = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+        return total, grads
+
+    def batch_of(rows: Any) -> Batch:
+        return make_batch(processor, rows, layout=layout)
+
+    loss_packed, packed_grads = gradients([batch_of(packed)])
+    loss_single, single_grads = gradients([batch_of([row]) for row in single])
+    assert loss_packed == pytest.approx(loss_single, rel=1e-6)
+    assert set(packed_grads) == set(single_grads) == {n for n, _ in model.named_parameters()}
+    for name, wanted in single_grads.items():
+        difference = (packed_grads[name] - wanted).abs().max()
+        assert difference <= 1e-6 * max(float(wanted.abs().max()), 1e-3), name
+
+
+def test_tapped_layers_follow_the_published_table() -> None:
+    vggt = (5 / 24, 12 / 24, 18 / 24, 24 / 24)
+    assert tapped_layers(vggt, 28) == (6, 14, 21, 28)
+    assert tapped_layers(vggt, 36) == (8, 18, 27, 36)
+    giant = (20 / 40, 28 / 40, 34 / 40, 40 / 40)
+    assert tapped_layers(giant, 28) == (14, 20, 24, 28)
+    assert tapped_layers(giant, 36) == (18, 25, 31, 36)
+    distilled = (19 / 40, 27 / 40, 33 / 40, 39 / 40)
+    assert tapped_layers(distilled, 28) == (13, 19, 23, 27)
+    assert tapped_layers(distilled, 36) == (17, 24, 30, 35)
+
+
+def test_head_sizes_are_the_published_ones() -> None:
+    from geovr.model.heads import CameraHead, DenseDepthHead, FeatureHead, ScaleHead
+
+    published = {
+        2048: (5.53, 1.05, 12.6, 32.335),
+        2560: (6.31, 1.32, 14.7, 33.778),
+        4096: (8.68, 2.11, 21.0, 38.11),
+    }
+    for width, millions in published.items():
+        with torch.device("meta"):
+            heads = [
+                CameraHead(width),
+                ScaleHead(width),
+                torch.nn.ModuleList(FeatureHead(width, 1024) for _ in range(4)),
+                DenseDepthHead(width),
+            ]
+        for head, wanted in zip(heads, millions, strict=True):
+            found = sum(p.numel() for p in head.parameters()) / 1e6
+            assert found == pytest.approx(wanted, rel=3e-3)
