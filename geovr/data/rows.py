@@ -74,8 +74,8 @@ class PromptTokens:
             [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
         )
         before, self.after_question = text.split(mark)
-        placeholder = "<|vision_start|><|video_pad|><|vision_end|>"
-        self.head, self.between = before.split(placeholder)
+        # the stock processor of transformers 5.23 puts the frames in the place of the pad alone
+        self.head, self.between = before.split("<|video_pad|>")
         self.video_pad: int = self.tokenizer.convert_tokens_to_ids("<|video_pad|>")
         self.end = "<|im_end|>\n"
         self.end_of_turn: int = self.tokenizer.convert_tokens_to_ids("<|im_end|>")

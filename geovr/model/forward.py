@@ -24,6 +24,9 @@ def load_backbone(directory: Path, dtype: torch.dtype = torch.float32) -> tuple[
         UserError: when the directory is missing or holds something else.
     """
     from transformers import AutoConfig, AutoProcessor, Qwen3VLForConditionalGeneration
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
 
     if not (directory / "config.json").is_file():
         raise UserError(

@@ -1,61 +1,26 @@
-"""One scene: drawn, rendered, encoded, asked about and written so that half of it never counts.
-
-The ground truth file is written after the video and carries the scene's record in its header
-(key, sha256 of the video, questions, objects). A scene is complete when that record is there,
-has the right key and the video's bytes match; anything else is made again.
-"""
+"""One scene: drawn, rendered, encoded, asked about and written."""
 
 from __future__ import annotations
 
 import json
-import struct
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 from safetensors.numpy import save
 
-from geovr.config import canonical_json, digest
+from geovr.config import canonical_json
 from geovr.simulation.layouts import DATASET
 from geovr.simulation.questions import KINDS, Question, Truth, ask
+from geovr.simulation.record import Record, SceneSpec, truth_path, video_path
 from geovr.simulation.render import Hits, cast, shade
 from geovr.simulation.room import Room, piece_colour, sample_room
 from geovr.simulation.video import encode_mp4
 from geovr.simulation.walk import Walk
 from geovr.storage import sha256_bytes, write_atomic
 
-CODE_VERSION = 1
-"""Part of every scene's key: raise it when anything drawn, rendered or asked changes."""
-
 LEAST_QUESTIONS = 5
 WANTED_ATTEMPTS, MOST_ATTEMPTS = 4, 40
-
-Split = Literal["train", "test"]
-Record = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class SceneSpec:
-    """All that decides one scene's content."""
-
-    seed: int
-    split: Split
-    index: int
-    frames: int
-    fps: int
-    height: int
-    width: int
-
-    @property
-    def name(self) -> str:
-        """Stem of the scene's files."""
-        return f"{self.split}-{self.index:05d}"
-
-    @property
-    def key(self) -> str:
-        """Digest of the spec and of the version of the code that reads it."""
-        return digest({"code": CODE_VERSION, **asdict(self)})
 
 
 @dataclass(frozen=True)
@@ -66,42 +31,6 @@ class _Drawn:
     questions: tuple[Question, ...]
     attempt: int
     rng: np.random.Generator
-
-
-def video_path(output: Path, scene: str) -> Path:
-    """Where a scene's video stands."""
-    return output / "videos" / DATASET / f"{scene}.mp4"
-
-
-def truth_path(output: Path, scene: str) -> Path:
-    """Where a scene's ground truth stands."""
-    return output / "ground_truth" / f"{scene}.safetensors"
-
-
-def read_record(path: Path) -> Record | None:
-    """The record in a ground truth file's header; None for a missing, foreign or cut file."""
-    try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > path.stat().st_size:
-                return None
-            header = json.loads(file.read(length))
-        record: Record = json.loads(header.pop("__metadata__")["record"])
-        end = max(tensor["data_offsets"][1] for tensor in header.values())
-        return record if path.stat().st_size == 8 + length + end else None
-    except (FileNotFoundError, KeyError, ValueError, struct.error):
-        return None
-
-
-def existing(spec: SceneSpec, output: Path) -> Record | None:
-    """The record of a scene that is complete and the same as asked for."""
-    record = read_record(truth_path(output, spec.name))
-    if record is None or record.get("key") != spec.key:
-        return None
-    video = video_path(output, spec.name)
-    if not video.is_file() or sha256_bytes(video.read_bytes()) != record["video_sha256"]:
-        return None
-    return record
 
 
 def make_scene(spec: SceneSpec, output: Path) -> Record:
@@ -121,7 +50,9 @@ def make_scene(spec: SceneSpec, output: Path) -> Record:
     write_atomic(
         truth_path(output, spec.name), save(tensors, metadata={"record": canonical_json(record)})
     )
-    return record
+    # As a later run reads it from the file: keys sorted, no tuples.
+    made: Record = json.loads(canonical_json(record))
+    return made
 
 
 def _draw(spec: SceneSpec) -> _Drawn:

@@ -17,7 +17,7 @@ from geovr.errors import Interrupted, UserError
 from geovr.progress import progress
 
 if TYPE_CHECKING:
-    from geovr.simulation.scene import Record, SceneSpec
+    from geovr.simulation.record import Record, SceneSpec
 
 log = logging.getLogger("geovr")
 
@@ -96,7 +96,7 @@ def simulate(config: SimulateConfig) -> dict[str, Any]:
         UserError: when the output can't be a directory.
         Interrupted: when stopped; the complete scenes stay and the same command goes on.
     """
-    from geovr.simulation import scene
+    from geovr.simulation.record import existing
 
     output = config.output
     if output.exists() and not output.is_dir():
@@ -110,7 +110,7 @@ def simulate(config: SimulateConfig) -> dict[str, Any]:
 
     records: dict[str, Record] = {}
     for spec in specs:
-        record = scene.existing(spec, output)
+        record = existing(spec, output)
         if record is not None:
             records[spec.name] = record
     missing = [spec for spec in specs if spec.name not in records]
@@ -143,7 +143,7 @@ def simulate(config: SimulateConfig) -> dict[str, Any]:
 
 
 def _specs(config: SimulateConfig) -> list[SceneSpec]:
-    from geovr.simulation.scene import SceneSpec
+    from geovr.simulation.record import SceneSpec
 
     width, height = config.width_height
     splits: tuple[Literal["train", "test"], ...] = ("train", "test")
@@ -160,7 +160,7 @@ def _remove_strangers(output: Path, wanted: set[str]) -> None:
     Left in place, such scenes would be ingested as videos without questions. Whatever else is in
     the directory stays.
     """
-    from geovr.simulation.scene import read_record, video_path
+    from geovr.simulation.record import read_record, video_path
 
     for path in sorted((output / "ground_truth").glob("*.safetensors")):
         if path.stem not in wanted and read_record(path) is not None:
@@ -182,15 +182,20 @@ def _alive(process: int) -> bool:
     return True
 
 
-def _make(specs: list[SceneSpec], output: Path, processes: int) -> Iterator[Record]:
-    """Make scenes on worker processes and yield their records in order."""
+def _make_scene(spec: SceneSpec, output: Path) -> Record:
+    """make_scene, whose renderer is imported where scenes are made: in the workers."""
     from geovr.simulation.scene import make_scene
 
+    return make_scene(spec, output)
+
+
+def _make(specs: list[SceneSpec], output: Path, processes: int) -> Iterator[Record]:
+    """Make scenes on worker processes and yield their records in order."""
     processes = processes or len(os.sched_getaffinity(0))
     processes = min(processes, -(-len(specs) // CHUNK))
     if processes <= 1:
         for spec in specs:
-            yield make_scene(spec, output)
+            yield _make_scene(spec, output)
         return
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
@@ -202,7 +207,7 @@ def _make(specs: list[SceneSpec], output: Path, processes: int) -> Iterator[Reco
         processes, multiprocessing.get_context("spawn"), initializer=_end_with_parent
     )
     try:
-        yield from pool.map(partial(make_scene, output=output), specs, chunksize=CHUNK)
+        yield from pool.map(partial(_make_scene, output=output), specs, chunksize=CHUNK)
     except BrokenProcessPool:
         raise Interrupted(
             "simulate: a worker process was killed (out of memory?); complete scenes are kept: "

@@ -280,4 +280,4 @@ def test_head_sizes_are_the_published_ones() -> None:
             ]
         for head, wanted in zip(heads, millions, strict=True):
             found = sum(p.numel() for p in head.parameters()) / 1e6
-            assert found == pytest.approx(wanted, rel=3e-3)
+            assert found == pytest.approx(wanted, rel=6e-3)

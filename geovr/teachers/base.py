@@ -1,0 +1,40 @@
+"""What a teacher is: a frozen model that says where the camera was and how far surfaces are."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from geovr.data.clips import Clip
+from geovr.data.targets import GeometryTargets
+
+
+class TeacherCard(BaseModel):
+    """Who a teacher is; it travels in manifests up to the model registry."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    license: str
+    commercial_use: bool
+    weights_digest: str
+
+
+class Teacher(Protocol):
+    """One teacher. Equal clips give equal targets."""
+
+    card: TeacherCard
+    feature_dim: int
+
+    def key(self) -> dict[str, Any]:
+        """All that decides what the teacher says, as JSON values, but the clip."""
+        ...
+
+    def clip_inputs_digest(self, clip: Clip) -> str:
+        """Digest of what it reads beside the clip's frames; empty when it reads nothing else."""
+        ...
+
+    def __call__(self, clips: list[Clip]) -> list[GeometryTargets]:
+        """Targets of some clips, in their order."""
+        ...
