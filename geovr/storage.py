@@ -317,3 +317,15 @@ def fetch_dvc(repo: str, rev: str | None, path: str, target: Path) -> Path:
         reason = (result.stderr.strip().splitlines() or ["no message"])[-1]
         raise UserError(f"dvc: {repo} at {rev or 'HEAD'}, path {path}: {reason}")
     return target
+
+
+def dvc_pointer(path: Path) -> dict[str, str] | None:
+    """What DVC knows of a path: the md5 in the .dvc file of the path or of a parent of it."""
+    import yaml
+
+    for place in (path, *path.parents):
+        pointer = place.with_name(f"{place.name}.dvc") if place.name else None
+        if pointer is not None and pointer.is_file():
+            out = yaml.safe_load(pointer.read_text())["outs"][0]
+            return {"path": str(out["path"]), "md5": str(out["md5"])}
+    return None

@@ -23,7 +23,7 @@ CLIP_COLUMNS = (
     "object_sha256",
 )  # fmt: skip
 QUESTION_COLUMNS = ("id", "clip_id", "split", "kind", "question", "options", "answer", "source")
-QUARANTINE_COLUMNS = ("name", "reason", "remedy")
+QUARANTINE_COLUMNS = ("what", "name", "reason", "remedy")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def encode_clip(
     frames_THWC: np.ndarray, timestamps_T: np.ndarray, frame_indices_T: np.ndarray, duration: float
 ) -> bytes:
     """The object's bytes; equal frames and times give equal bytes."""
-    tensors = {
+    tensors: dict[str, np.ndarray] = {
         "frames_THWC": frames_THWC.astype(np.uint8),
         "timestamps_T": timestamps_T.astype(np.float64),
         "frame_indices_T": frame_indices_T.astype(np.int64),

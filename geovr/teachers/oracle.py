@@ -104,16 +104,15 @@ class Oracle:
         cell = self.config.feature_cell
         T, H, W, _ = points_THW3.shape
         rows, columns = max(1, round(H / cell)), max(1, round(W / cell))
-        what = torch.cat([points_THW3, normals_from_points(points_THW3)], dim=-1)
+        what = torch.cat([points_THW3, normals_from_points(points_THW3)], dim=-1).float()
         generator = torch.Generator().manual_seed(_PROJECTION_SEED)
         levels = []
         for level in range(NUM_LEVELS):
             angle = what * (math.pi / 4 * 2**level)
-            waves = torch.cat([angle.sin(), angle.cos()], dim=-1)
-            mix = torch.randn(waves.shape[-1], self.feature_dim, generator=generator).double()
-            pooled = torch.nn.functional.adaptive_avg_pool2d(
-                (waves @ mix).permute(0, 3, 1, 2), (rows, columns)
-            ).permute(0, 2, 3, 1)
-            levels.append(torch.nn.functional.normalize(pooled, dim=-1))
-        features: np.ndarray = torch.stack(levels).float().numpy()
+            waves = torch.cat([angle.sin(), angle.cos()], dim=-1).permute(0, 3, 1, 2)
+            mix = torch.randn(waves.shape[1], self.feature_dim, generator=generator)
+            # averaging before the projection gives the same, at a fraction of the work
+            pooled = torch.nn.functional.adaptive_avg_pool2d(waves, (rows, columns))
+            levels.append(torch.nn.functional.normalize(pooled.permute(0, 2, 3, 1) @ mix, dim=-1))
+        features: np.ndarray = torch.stack(levels).numpy()
         return features.reshape(NUM_LEVELS, T, rows, columns, self.feature_dim)

@@ -1,0 +1,145 @@
+"""Supervisor of the decoding processes: asks, waits so long, no longer, and replaces the dead."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import struct
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+
+from geovr.data.decode_worker import OBJECT
+from geovr.data.sampling import SamplerConfig
+from geovr.data.video import LimitsConfig, VideoError
+
+_HEADER = struct.Struct("<QB")
+
+
+class _Worker:
+    """One decoding process."""
+
+    def __init__(self, limits: LimitsConfig, command: tuple[str, ...]) -> None:
+        self.limits = limits
+        # no secret of ours is any business of a process that opens strangers' files
+        kept = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "HOME", "LANG", "TMPDIR")
+        self.process = subprocess.Popen(
+            [*command, limits.model_dump_json()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={name: os.environ[name] for name in kept if name in os.environ},
+        )
+
+    def ask(self, job: dict[str, object], deadline: float) -> tuple[int, bytes]:
+        """One job's answer.
+
+        Raises:
+            TimeoutError: when it isn't there in time.
+            BrokenPipeError: when the process died.
+        """
+        stdin = self.process.stdin
+        if stdin is None:
+            raise BrokenPipeError
+        stdin.write(json.dumps(job).encode() + b"\n")
+        stdin.flush()
+        length, kind = _HEADER.unpack(self._read(_HEADER.size, deadline))
+        return kind, self._read(length, deadline)
+
+    def _read(self, count: int, deadline: float) -> bytes:
+        stdout = self.process.stdout
+        if stdout is None:
+            raise BrokenPipeError
+        parts, left = [], count
+        while left:
+            ready, _, _ = select.select([stdout], [], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                raise TimeoutError
+            part = os.read(stdout.fileno(), min(left, 1 << 20))
+            if not part:
+                raise BrokenPipeError
+            parts.append(part)
+            left -= len(part)
+        return b"".join(parts)
+
+    def stop(self) -> int:
+        """End the process at once; gives its exit code."""
+        self.process.kill()
+        code = self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+        return code
+
+
+class DecodePool:
+    """Decodes files in worker processes; safe to use from as many threads as there are workers.
+
+    Args:
+        sampler: which frames.
+        limits: per file.
+        command: starts a worker; another one is given by tests that inject faults.
+    """
+
+    def __init__(
+        self,
+        sampler: SamplerConfig,
+        limits: LimitsConfig,
+        command: tuple[str, ...] = (sys.executable, "-m", "geovr.data.decode_worker"),
+    ) -> None:
+        self.sampler, self.limits, self.command = sampler, limits, command
+        self._idle: list[_Worker] = []
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> DecodePool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for worker in self._idle:
+            worker.stop()
+
+    def decode(self, paths: list[Path], *, images: bool) -> bytes:
+        """The clip object of a video, or of the images of one clip.
+
+        Raises:
+            VideoError: when there is none: a refusal, a crash, or a file that takes too long.
+        """
+        with self._lock:
+            worker = self._idle.pop() if self._idle else None
+        worker = worker or _Worker(self.limits, self.command)
+        job: dict[str, object] = {
+            "paths": [str(path) for path in paths],
+            "images": images,
+            "sampler": self.sampler.model_dump(),
+        }
+        try:
+            kind, data = worker.ask(job, time.monotonic() + self.limits.seconds)
+        except TimeoutError:
+            worker.stop()
+            raise VideoError(
+                f"decoding took more than {self.limits.seconds:.0f} s and was stopped",
+                "re-encode it, or raise ingest.limits.seconds",
+            ) from None
+        except BrokenPipeError:
+            code = worker.stop()
+            raise VideoError(
+                f"the decoder crashed on it (exit code {code})", "re-encode it from its source"
+            ) from None
+        except BaseException:
+            worker.stop()
+            raise
+        with self._lock:
+            self._idle.append(worker)
+        if kind == OBJECT:
+            return data
+        refusal = json.loads(data)
+        raise VideoError(refusal["reason"], refusal["remedy"])

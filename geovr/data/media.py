@@ -1,0 +1,59 @@
+"""Where videos come from: a folder, a list file, or an s3:// prefix, under relative names."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from geovr.errors import UserError
+from geovr.storage import Store, is_s3
+
+
+class Media:
+    """Files by relative name; `open` gives a local path for as long as the block runs."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self._paths: dict[str, Path] = {}
+        self._store: Store | None = None
+        if is_s3(uri):
+            self._store = Store.open(uri)
+            self.names = self._store.keys("")
+        else:
+            self._paths = _local(Path(uri))
+            self.names = sorted(self._paths)
+        if not self.names:
+            raise UserError(f"{uri}: no files here; check ingest.videos")
+
+    def uri_of(self, name: str) -> str:
+        """Where a file lies."""
+        return self._store.uri_of(name) if self._store else str(self._paths[name])
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[Path]:
+        """A local path of the file, which for S3 is a copy that goes away after the block."""
+        if self._store is None:
+            yield self._paths[name]
+            return
+        with tempfile.TemporaryDirectory(prefix="geovr-") as scratch:
+            path = Path(scratch) / Path(name).name
+            path.write_bytes(self._store.get(name))
+            yield path
+
+
+def _local(root: Path) -> dict[str, Path]:
+    if root.is_dir():
+        return {
+            path.relative_to(root).as_posix(): path
+            for path in sorted(root.rglob("*"))
+            if path.is_file() and not path.name.startswith(".")
+        }
+    if root.is_file() and root.suffix in (".txt", ".list"):
+        lines = [line.strip() for line in root.read_text().splitlines()]
+        return {line: root.parent / line for line in lines if line and not line.startswith("#")}
+    raise UserError(
+        f"{root}: no such folder; ingest.videos takes a folder, a .txt list of paths, or an s3://"
+        " prefix"
+    )

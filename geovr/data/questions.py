@@ -1,0 +1,247 @@
+"""Readers of question files: VSI-590K, VLM-3R and VSI-Bench layouts to one record.
+
+A reader never stops at a fault: what can't be used comes back by file and line with a reason.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from geovr.config import Config
+from geovr.errors import UserError
+
+Layout = Literal["auto", "vsi590k", "vlm3r", "vsibench"]
+
+_PREFIXES = ("<image>", "<video>", "These are frames of a video.")
+_OPTION = re.compile(r"^([A-Z])[.)]\s*(.+)$")
+_INSTRUCTION = re.compile(r"^(please\s+)?answer\b.*", re.IGNORECASE)
+
+
+class QuestionSource(Config):
+    """One question file."""
+
+    path: str = Field(..., description="Question file; with `dvc`, relative to the fetched path.")
+    split: Literal["train", "test"] = Field(..., description="What its questions are for.")
+    layout: Layout = Field("auto", description="auto goes by the fields of the first record.")
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question about one or several media files.
+
+    Attributes:
+        id: unique in a ClipSet.
+        media: relative paths; several are the images of one clip.
+        kind: what is asked (VSI-Bench's names where they exist).
+        question: the wording alone.
+        options: lettered ("A. left"), None for a number.
+        answer: the option's letter, or the number as written.
+        split: train or test.
+        source: file:line.
+    """
+
+    id: str
+    media: tuple[str, ...]
+    kind: str
+    question: str
+    options: tuple[str, ...] | None
+    answer: str
+    split: str
+    source: str
+
+
+@dataclass
+class QuestionFile:
+    """What a file held."""
+
+    questions: list[Question] = field(default_factory=list)
+    faults: list[tuple[str, str, str]] = field(default_factory=list)
+    """(file:line, reason, remedy)"""
+
+    def refuse(self, source: str, reason: str, remedy: str) -> None:
+        """Put a record aside."""
+        self.faults.append((source, reason, remedy))
+
+
+class _RecordError(ValueError):
+    """A record that is not a question; the message says why."""
+
+
+def read_questions(path: Path, split: str, layout: Layout) -> QuestionFile:
+    """Read a question file.
+
+    Raises:
+        UserError: when the file is missing or as a whole not of a known layout.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such question file; check ingest.questions")
+    found = QuestionFile()
+    for source, record in _records(path, found):
+        try:
+            found.questions.append(_question(record, split, layout, source, path))
+        except _RecordError as error:
+            found.refuse(source, str(error), "correct the record, or take it out")
+    return found
+
+
+def _records(path: Path, found: QuestionFile) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Raw records with their place; broken lines are refused and passed over."""
+    if path.suffix == ".parquet":
+        import pandas as pd
+
+        for row, record in enumerate(pd.read_parquet(path).to_dict("records")):
+            yield f"{path.name}:{row + 1}", {str(k): v for k, v in record.items()}
+        return
+    # a byte-order mark and Windows line ends are no reason to refuse anything
+    text = path.read_text(encoding="utf-8-sig")
+    if text.lstrip().startswith("["):
+        try:
+            records = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{path}:{error.lineno}: broken JSON: {error.msg}") from None
+        for number, record in enumerate(records, start=1):
+            yield from _checked(f"{path.name}:{number}", record, found)
+        return
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        source = f"{path.name}:{number}"
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            reason = f"broken JSON: {error.msg} at column {error.colno}"
+            found.refuse(source, reason, "correct the line, or take it out")
+            continue
+        yield from _checked(source, record, found)
+
+
+def _checked(source: str, record: Any, found: QuestionFile) -> Iterator[tuple[str, dict[str, Any]]]:
+    if isinstance(record, dict):
+        yield source, record
+    else:
+        found.refuse(source, "not a JSON object", "correct the record, or take it out")
+
+
+def _question(
+    record: dict[str, Any], split: str, layout: Layout, source: str, path: Path
+) -> Question:
+    if layout == "auto":
+        layout = _layout_of(record)
+    line = source.rpartition(":")[2]
+    if layout == "vsibench":
+        question, options = _text(record, "question"), _options(record.get("options"))
+        media: tuple[str, ...] = (f"{_text(record, 'dataset')}/{_text(record, 'scene_name')}.mp4",)
+        answer, kind = str(_need(record, "ground_truth")).strip(), _text(record, "question_type")
+        identity = str(record.get("id", f"{path.stem}:{line}"))
+    else:
+        question, options, answer = _conversation(record)
+        kind = str(record.get("question_type", "unknown"))
+        identity = str(record.get("id", f"{path.stem}:{line}"))
+        if layout == "vlm3r":
+            # the authors' videos of ScanNet++ lie in a folder of another name
+            folder = _text(record, "data_source").replace("scannetpp", "scannetppv2")
+            media = (f"{folder}/{_text(record, 'scene_name')}.mp4",)
+        else:
+            media = _media(record)
+    return Question(
+        id=identity,
+        media=media,
+        kind=kind,
+        question=question,
+        options=options,
+        answer=_valid_answer(answer, options),
+        split=split,
+        source=source,
+    )
+
+
+def _layout_of(record: dict[str, Any]) -> Layout:
+    if "ground_truth" in record:
+        return "vsibench"
+    if "conversations" in record:
+        return "vlm3r" if "data_source" in record and "video" not in record else "vsi590k"
+    raise _RecordError("it has neither `conversations` nor `ground_truth`, so no known layout")
+
+
+def _need(record: dict[str, Any], name: str) -> Any:
+    value = record.get(name)
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        raise _RecordError(f"field {name!r} is missing")
+    return value
+
+
+def _text(record: dict[str, Any], name: str) -> str:
+    value = _need(record, name)
+    if not isinstance(value, str) or not value.strip():
+        raise _RecordError(f"field {name!r} must be a text, found {value!r}")
+    return value.strip()
+
+
+def _media(record: dict[str, Any]) -> tuple[str, ...]:
+    value = record.get("video", record.get("image"))
+    names = value if isinstance(value, list) else [value]
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise _RecordError("neither `video` nor `image` names a file")
+    return tuple(names)
+
+
+def _options(value: Any) -> tuple[str, ...] | None:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    options = tuple(str(option) for option in value)
+    return options or None
+
+
+def _conversation(record: dict[str, Any]) -> tuple[str, tuple[str, ...] | None, str]:
+    """Question, options and answer of a two-turn conversation, its set phrases taken off."""
+    turns = record.get("conversations")
+    if not isinstance(turns, list) or len(turns) < 2:
+        raise _RecordError("`conversations` needs a question and an answer")
+    asked, told = (str(turn.get("value") or "").strip() for turn in turns[:2])
+    for prefix in _PREFIXES:
+        asked = asked.removeprefix(prefix).strip()
+    wording: list[str] = []
+    options: list[str] = []
+    for line in (line.strip() for line in asked.splitlines()):
+        if _OPTION.match(line) and (options or wording):
+            options.append(line)
+        elif (
+            line
+            and line.rstrip(":").lower() != "options"
+            and not (wording and _INSTRUCTION.match(line))
+        ):
+            wording.append(line)
+    if not wording or not told:
+        raise _RecordError("its question or its answer is empty")
+    return "\n".join(wording), tuple(options) or None, told
+
+
+def _valid_answer(answer: str, options: tuple[str, ...] | None) -> str:
+    """The answer, tidied.
+
+    Raises:
+        _RecordError: for a letter outside the options, or what is no finite number.
+    """
+    if options is not None:
+        letter = answer.strip().rstrip(".").split(".")[0].strip().upper()
+        letters = [option.lstrip()[:1].upper() for option in options]
+        if letter not in letters:
+            raise _RecordError(f"its answer {answer!r} is outside its options {', '.join(letters)}")
+        return letter
+    try:
+        number = float(answer)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or number < 0:
+        raise _RecordError(
+            f"its answer {answer!r} is no number from zero up, and it has no options"
+        )
+    return answer.strip()

@@ -1,0 +1,370 @@
+"""ingest: video files + question files -> ClipSet.
+
+Every input is used, or put aside by name with a reason; the counts add up. Clip objects are named
+by the video's bytes and the sampler, so a rerun decodes only what is new.
+
+details of the ClipSet: sampler, sampler_key, dvc, decoded, reused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, model_validator
+
+from geovr.artifacts import ClipSet, start_output
+from geovr.config import Config, StageConfig, digest
+from geovr.data.questions import Question, QuestionSource
+from geovr.data.sampling import SamplerConfig
+from geovr.data.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, LimitsConfig, VideoError
+from geovr.storage import Store, dvc_pointer, fetch_dvc, is_s3, sha256_file, write_atomic
+
+if TYPE_CHECKING:
+    from geovr.data.decode_pool import DecodePool
+    from geovr.data.media import Media
+
+log = logging.getLogger("geovr")
+
+
+class DvcSource(Config):
+    """A path of a DVC repository at a revision."""
+
+    repo: str = Field(..., description="Directory or git URL of the repository.")
+    rev: str | None = Field(None, description="Branch, tag or commit; the newest when not given.")
+    path: str = Field(..., description="A tracked directory that holds videos and questions.")
+
+
+class IngestConfig(StageConfig):
+    """Where data comes from, and how clips are sampled. Give one of videos, clips."""
+
+    videos: str | None = Field(
+        None, description="Folder, .txt list of paths, or s3:// prefix; with dvc, relative to it."
+    )
+    questions: tuple[QuestionSource, ...] = Field((), description="Question files.")
+    dvc: DvcSource | None = Field(None, description="Fetch the data from DVC first.")
+    clips: str | None = Field(None, description="A ClipSet that exists: verified and passed on.")
+    sampler: SamplerConfig = SamplerConfig()
+    limits: LimitsConfig = LimitsConfig()
+    workers: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, gt=0, description="Decoding processes."
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> IngestConfig:
+        if (self.videos is None) == (self.clips is None):
+            raise ValueError("give either `videos` (with or without `dvc`) or `clips`")
+        return self
+
+
+class _Source(Config):
+    """One clip to be: its file, or the images it consists of."""
+
+    names: tuple[str, ...]
+    images: bool
+
+
+def ingest(config: IngestConfig, *, output: Path) -> ClipSet:
+    """Sample every video, read every question, and join them.
+
+    Raises:
+        UserError: when a source as a whole is missing or unreadable.
+    """
+    if config.clips is not None:
+        return _pass_on(config.clips, output)
+    from geovr.data.media import Media
+    from geovr.data.questions import read_questions
+
+    root, version = _fetch(config)
+    media = Media(_below(root, config.videos or ""))
+    questions: list[Question] = []
+    quarantine: list[dict[str, str]] = []
+    for source in config.questions:
+        found = read_questions(Path(_below(root, source.path)), source.split, source.layout)
+        questions += found.questions
+        quarantine += [_aside("question", *fault) for fault in found.faults]
+    sources, refused = _sources(media, questions)
+    quarantine += refused
+    rows, failed, decoded = _decode_all(config, media, sources)
+    quarantine += failed
+    joined, orphans = _join(questions, rows)
+    quarantine += orphans
+    return _write(config, output, version, rows, joined, quarantine, decoded)
+
+
+def _fetch(config: IngestConfig) -> tuple[Path | None, dict[str, Any] | None]:
+    """The directory that paths are relative to, and the data's version."""
+    if config.dvc is None:
+        local = config.videos if config.videos and not is_s3(config.videos) else None
+        return None, dvc_pointer(Path(local).resolve()) if local else None
+    name = digest(config.dvc.model_dump())[:16]
+    place = Path(".geovr/cache/dvc") if is_s3(config.store) else Path(config.store) / "cache/dvc"
+    target = fetch_dvc(config.dvc.repo, config.dvc.rev, config.dvc.path, place / name)
+    return target, config.dvc.model_dump()
+
+
+def _below(root: Path | None, path: str) -> str:
+    return path if root is None or is_s3(path) else str(root / path)
+
+
+def _aside(what: str, name: str, reason: str, remedy: str) -> dict[str, str]:
+    return {"what": what, "name": name, "reason": reason, "remedy": remedy}
+
+
+def _sources(
+    media: Media, questions: list[Question]
+) -> tuple[dict[str, _Source], list[dict[str, str]]]:
+    """Clip id -> files. Every file is a clip of its own; several images of a question are one."""
+    sources: dict[str, _Source] = {}
+    refused = []
+    for name in media.names:
+        suffix = Path(name).suffix.lower()
+        if suffix not in VIDEO_SUFFIXES + IMAGE_SUFFIXES:
+            reason = f"its suffix {suffix or '(none)'} is neither a video's nor an image's"
+            known = ", ".join(VIDEO_SUFFIXES + IMAGE_SUFFIXES)
+            refused.append(_aside("video", name, reason, f"take it out, or name it as {known}"))
+            continue
+        stem = name.removesuffix(Path(name).suffix)
+        clip_id = name if stem in sources else stem
+        sources[clip_id] = _Source(names=(name,), images=suffix in IMAGE_SUFFIXES)
+    known_names = set(media.names)
+    for question in questions:
+        if len(question.media) > 1 and set(question.media) <= known_names:
+            sources["+".join(question.media)] = _Source(names=question.media, images=True)
+    return sources, refused
+
+
+def _decode_all(
+    config: IngestConfig, media: Media, sources: dict[str, _Source]
+) -> tuple[list[dict[str, Any]], list[dict[str, str]], int]:
+    """Index rows, what was put aside, and how many files were decoded now."""
+    from geovr.data.decode_pool import DecodePool
+    from geovr.progress import progress
+
+    store = Store.open(config.store)
+    rows, failed, decoded = [], [], 0
+    with (
+        DecodePool(config.sampler, config.limits) as pool,
+        ThreadPoolExecutor(config.workers) as threads,
+        progress("ingest", len(sources), "files") as bar,
+    ):
+
+        def one(item: tuple[str, _Source]) -> tuple[dict[str, Any], bool] | VideoError:
+            try:
+                return _one(config, media, store, pool, *item)
+            except VideoError as error:
+                return error
+
+        for clip_id, result in zip(sources, threads.map(one, sources.items()), strict=True):
+            bar.advance()
+            if isinstance(result, VideoError):
+                name = "+".join(sources[clip_id].names)
+                failed.append(_aside("video", name, result.reason, result.remedy))
+                continue
+            rows.append(result[0])
+            decoded += result[1]
+    return sorted(rows, key=lambda row: str(row["clip_id"])), failed, decoded
+
+
+def sampler_key(config: IngestConfig) -> str:
+    """Hash of all that decides a clip's content but the video."""
+    from geovr.data.clips import CODE_VERSION
+
+    return digest(
+        {
+            "sampler": config.sampler.model_dump(),
+            "max_side": config.limits.max_side,
+            "code": CODE_VERSION,
+        }
+    )[:16]
+
+
+def _one(
+    config: IngestConfig,
+    media: Media,
+    store: Store,
+    pool: DecodePool,
+    clip_id: str,
+    source: _Source,
+) -> tuple[dict[str, Any], bool]:
+    """The index row of one clip, and whether it was decoded now."""
+    from geovr.data.objects import BrokenObject, unseal
+    from geovr.storage import sha256_bytes
+
+    with ExitStack() as files:
+        try:
+            paths = [files.enter_context(media.open(name)) for name in source.names]
+            hashes = [sha256_file(path) for path in paths]
+        except FileNotFoundError:
+            raise VideoError("the file is missing", "correct the list") from None
+        sha256 = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode())
+        sha256 = sha256 if isinstance(sha256, str) else sha256.hexdigest()
+        key = f"clips/{sampler_key(config)}/{sha256[:2]}/{sha256}.safetensors"
+        tensors = None
+        if store.exists(key):
+            data = store.get(key)
+            try:
+                tensors = unseal(data)
+            except BrokenObject as error:
+                log.warning("%s: %s; decoding it again", store.uri_of(key), error)
+        reused = tensors is not None
+        if tensors is None:
+            data = pool.decode(paths, images=source.images)
+            tensors = unseal(data)
+            if [sha256_file(path) for path in paths] != hashes:
+                raise VideoError("it changed while it was read", "run ingest again")
+            store.put(key, data)
+    frames = tensors["frames_THWC"]
+    return {
+        "clip_id": clip_id,
+        "scene": Path(source.names[0]).stem,
+        "split": "",
+        "kind": ("image" if len(source.names) == 1 else "images") if source.images else "video",
+        "moving": not source.images and len(frames) > 1,
+        "video_uri": media.uri_of(source.names[0]),
+        "video_sha256": sha256,
+        "frame_indices": tensors["frame_indices_T"].tolist(),
+        "timestamps": tensors["timestamps_T"].tolist(),
+        "num_frames": len(frames),
+        "height": frames.shape[1],
+        "width": frames.shape[2],
+        "duration": float(tensors["duration"][0]),
+        "object_key": key,
+        "object_bytes": len(data),
+        "object_sha256": sha256_bytes(data),
+    }, not reused
+
+
+def _join(
+    questions: list[Question], rows: list[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """Questions with their clips; each clip takes the split of its questions, train first."""
+    by_name: dict[tuple[str, ...], dict[str, Any]] = {}
+    for row in rows:
+        by_name[(str(row["clip_id"]),)] = row
+    joined, aside, seen = [], [], dict[str, str]()
+    for question in questions:
+        stems = tuple(name.removesuffix(Path(name).suffix) for name in question.media)
+        clip_id = stems if len(stems) == 1 else ("+".join(question.media),)
+        row_of = by_name.get(clip_id) or by_name.get(question.media)
+        if row_of is None:
+            aside.append(
+                _aside(
+                    "question",
+                    question.source,
+                    f"question {question.id} is about {', '.join(question.media)}, which is"
+                    " missing or was put aside",
+                    "add the video, or take the question out",
+                )
+            )
+            continue
+        if question.id in seen:
+            reason = f"its id {question.id} is that of {seen[question.id]} already"
+            aside.append(_aside("question", question.source, reason, "give each its own id"))
+            continue
+        seen[question.id] = question.source
+        if row_of["split"] != "train":
+            row_of["split"] = question.split
+        joined.append(_question_row(question, str(row_of["clip_id"])))
+    order = ("split", "clip_id", "id")
+    return sorted(joined, key=lambda row: tuple(str(row[name]) for name in order)), aside
+
+
+def _question_row(question: Question, clip_id: str) -> dict[str, Any]:
+    return {
+        "id": question.id,
+        "clip_id": clip_id,
+        "split": question.split,
+        "kind": question.kind,
+        "question": question.question,
+        "options": list(question.options) if question.options is not None else None,
+        "answer": question.answer,
+        "source": question.source,
+    }
+
+
+def _write(
+    config: IngestConfig,
+    output: Path,
+    version: dict[str, Any] | None,
+    rows: list[dict[str, Any]],
+    questions: list[dict[str, Any]],
+    quarantine: list[dict[str, str]],
+    decoded: int,
+) -> ClipSet:
+    import pandas as pd
+
+    from geovr.data.clips import (
+        CLIP_COLUMNS,
+        QUARANTINE_COLUMNS,
+        QUESTION_COLUMNS,
+        index_content,
+    )
+
+    directory = start_output(output)
+    pd.DataFrame(rows, columns=list(CLIP_COLUMNS)).to_parquet(directory / "index.parquet")
+    pd.DataFrame(questions, columns=list(QUESTION_COLUMNS)).to_parquet(
+        directory / "questions.parquet"
+    )
+    pd.DataFrame(quarantine, columns=list(QUARANTINE_COLUMNS)).to_parquet(
+        directory / "quarantine.parquet"
+    )
+    videos_aside = sum(row["what"] == "video" for row in quarantine)
+    questions_aside = len(quarantine) - videos_aside
+    clips = ClipSet.commit(
+        directory,
+        inputs={},
+        config=config.model_dump(mode="json", exclude={"workers"}),
+        counts={
+            "videos_in": len(rows) + videos_aside,
+            "clips": len(rows),
+            "videos_quarantined": videos_aside,
+            "questions_in": len(questions) + questions_aside,
+            "questions": len(questions),
+            "questions_quarantined": questions_aside,
+        },
+        store=Store.open(config.store).uri,
+        content={
+            "clips": index_content(rows, ("video_uri",)),
+            "questions": index_content(questions, ("source",)),
+        },
+        details={
+            "sampler": config.sampler.model_dump(),
+            "sampler_key": sampler_key(config),
+            "dvc": version,
+            "decoded": decoded,
+            "reused": len(rows) - decoded,
+        },
+    )
+    for line in _summary(clips, quarantine):
+        log.info("%s", line)
+    return clips
+
+
+def _summary(clips: ClipSet, quarantine: list[dict[str, str]]) -> Iterator[str]:
+    counts, details = clips.manifest.counts, clips.manifest.details
+    yield (
+        f"ingest: {counts['clips']} clips ({details['decoded']} decoded, {details['reused']}"
+        f" reused), {counts['questions']} questions; put aside: {counts['videos_quarantined']}"
+        f" videos, {counts['questions_quarantined']} questions"
+    )
+    for row in quarantine[:20]:
+        yield f"  put aside {row['name']}: {row['reason']}; {row['remedy']}"
+    if len(quarantine) > 20:
+        yield f"  and {len(quarantine) - 20} more: see {clips.directory / 'quarantine.parquet'}"
+
+
+def _pass_on(uri: str, output: Path) -> ClipSet:
+    """A ClipSet that exists, verified, as this stage's output."""
+    clips = ClipSet.load(uri)
+    directory = start_output(output)
+    for name in (*clips.manifest.files, "manifest.json"):
+        write_atomic(directory / name, (clips.directory / name).read_bytes())
+    log.info("ingest: passed on %s with %d clips", uri, len(clips.index))
+    return ClipSet.load(directory)
