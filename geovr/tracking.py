@@ -1,0 +1,217 @@
+"""Runs and the model registry. The only user of mlflow.
+
+A run is found again by its key, so a stage that is tried again goes on in the same run. Only
+rank 0 talks to the server; the other ranks get a run that does nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from geovr import distributed
+from geovr.errors import GateRefused, Interrupted
+
+KEY_TAG = "geovr.key"
+_FLUSH_SECONDS = 5.0
+_MAX_PARAM = 500
+_MAX_TAG = 4000
+
+
+def tracking_uri() -> str:
+    """MLFLOW_TRACKING_URI, or a database in the work directory."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_home() / 'mlflow.db'}"
+
+
+def _home() -> Path:
+    return Path(os.environ.get("GEOVR_HOME", ".geovr")).resolve()
+
+
+def client() -> Any:
+    """An MLflow client on the tracking URI."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    for name in ("alembic", "mlflow"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    from mlflow import MlflowClient
+
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        _home().mkdir(parents=True, exist_ok=True)
+    return MlflowClient(tracking_uri=tracking_uri(), registry_uri=tracking_uri())
+
+
+def _experiment_id(mlflow: Any, name: str) -> str:
+    from mlflow.exceptions import MlflowException
+
+    found = mlflow.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    # a server has its own artifact root; the laptop's database needs a place beside it
+    local = not os.environ.get("MLFLOW_TRACKING_URI")
+    location = (_home() / "mlflow-artifacts" / name).as_uri() if local else None
+    try:
+        return str(mlflow.create_experiment(name, artifact_location=location))
+    except MlflowException:
+        # another process made it in between
+        found = mlflow.get_experiment_by_name(name)
+        if found is None:
+            raise
+        return str(found.experiment_id)
+
+
+class Run:
+    """One MLflow run. Metrics are sent in batches; logging the same again changes nothing."""
+
+    def __init__(self, mlflow: Any, run_id: str) -> None:
+        self._mlflow, self.run_id = mlflow, run_id
+        self._metrics: list[Any] = []
+        self._flushed = time.monotonic()
+
+    def log_params(self, params: dict[str, Any]) -> None:
+        """Parameters; those the run has already stay as they are."""
+        from mlflow.entities import Param
+
+        known = self._mlflow.get_run(self.run_id).data.params
+        new = [
+            Param(name, str(value)[:_MAX_PARAM])
+            for name, value in params.items()
+            if name not in known
+        ]
+        for start in range(0, len(new), 100):
+            self._mlflow.log_batch(self.run_id, params=new[start : start + 100])
+        self.log_text(json.dumps(params, indent=2, sort_keys=True, default=str), "config.json")
+
+    def log_metrics(self, metrics: dict[str, float], step: int = 0) -> None:
+        """Metrics of a step; sent every few seconds and at the end."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        self._metrics += [Metric(name, float(v), now, step) for name, v in metrics.items()]
+        if time.monotonic() - self._flushed > _FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what waits."""
+        waiting, self._metrics = self._metrics, []
+        for start in range(0, len(waiting), 1000):
+            self._mlflow.log_batch(self.run_id, metrics=waiting[start : start + 1000])
+        self._flushed = time.monotonic()
+
+    def log_artifact(self, path: Path, directory: str | None = None) -> None:
+        """A file, or a directory with all in it."""
+        if path.is_dir():
+            self._mlflow.log_artifacts(self.run_id, str(path), directory)
+        else:
+            self._mlflow.log_artifact(self.run_id, str(path), directory)
+
+    def log_text(self, text: str, name: str) -> None:
+        """A text as an artifact."""
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch) / name
+            path.write_text(text)
+            self.log_artifact(path)
+
+    def log_dataset(
+        self, name: str, source_uri: str, digest: str, context: str, tags: dict[str, str]
+    ) -> None:
+        """A data set that the run read, with our content digest."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        dataset = Dataset(
+            name=name,
+            digest=digest[:36],
+            source_type="geovr",
+            source=json.dumps({"uri": source_uri, "digest": digest}),
+        )
+        values = {"mlflow.data.context": context, "geovr.digest": digest, **tags}
+        kept = [InputTag(key, value[:_MAX_TAG]) for key, value in values.items()]
+        self._mlflow.log_inputs(self.run_id, [DatasetInput(dataset, kept)])
+
+    def set_tags(self, tags: dict[str, str]) -> None:
+        """Tags, replacing those of the same names."""
+        for name, value in tags.items():
+            self._mlflow.set_tag(self.run_id, name, str(value)[:_MAX_TAG])
+
+
+class _SilentRun(Run):
+    """The run of the ranks that don't log."""
+
+    def __init__(self) -> None:
+        super().__init__(None, "")
+
+    def log_params(self, params: dict[str, Any]) -> None:
+        pass
+
+    def log_metrics(self, metrics: dict[str, float], step: int = 0) -> None:
+        pass
+
+    def flush(self) -> None:
+        pass
+
+    def log_artifact(self, path: Path, directory: str | None = None) -> None:
+        pass
+
+    def log_dataset(
+        self, name: str, source_uri: str, digest: str, context: str, tags: dict[str, str]
+    ) -> None:
+        pass
+
+    def set_tags(self, tags: dict[str, str]) -> None:
+        pass
+
+
+@contextmanager
+def run(experiment: str, name: str, key: str, tags: dict[str, str] | None = None) -> Iterator[Run]:
+    """The run of an experiment that has this key, made when there is none.
+
+    It ends FINISHED; FAILED when the block raises; KILLED when it was interrupted.
+    """
+    if distributed.rank() != 0:
+        yield _SilentRun()
+        return
+    mlflow = client()
+    experiment_id = _experiment_id(mlflow, experiment)
+    found = mlflow.search_runs([experiment_id], f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
+    if found:
+        run_id = found[0].info.run_id
+    else:
+        made = mlflow.create_run(experiment_id, run_name=name, tags={KEY_TAG: key, **(tags or {})})
+        run_id = made.info.run_id
+    with _open(mlflow, run_id) as opened:
+        yield opened
+
+
+@contextmanager
+def reopen(run_id: str) -> Iterator[Run]:
+    """A run that exists, by its id."""
+    if distributed.rank() != 0:
+        yield _SilentRun()
+        return
+    with _open(client(), run_id) as opened:
+        yield opened
+
+
+@contextmanager
+def _open(mlflow: Any, run_id: str) -> Iterator[Run]:
+    mlflow.update_run(run_id, status="RUNNING")
+    opened = Run(mlflow, run_id)
+    status = "FAILED"
+    try:
+        yield opened
+        status = "FINISHED"
+    except GateRefused:
+        # a gate that says no has done its work
+        status = "FINISHED"
+        raise
+    except (KeyboardInterrupt, SystemExit, Interrupted):
+        status = "KILLED"
+        raise
+    finally:
+        opened.flush()
+        mlflow.set_terminated(run_id, status)
