@@ -31,10 +31,10 @@ KINDS = (
 LETTERS = "ABCD"
 TURN_DEG, TURN_MARGIN_DEG = 150, 12.0
 TURN_OPTIONS = (
-    f"left, by more than {TURN_DEG} degrees",
-    f"left, by less than {TURN_DEG} degrees",
-    f"right, by less than {TURN_DEG} degrees",
-    f"right, by more than {TURN_DEG} degrees",
+    f"left, over {TURN_DEG} degrees",
+    f"left, under {TURN_DEG} degrees",
+    f"right, under {TURN_DEG} degrees",
+    f"right, over {TURN_DEG} degrees",
 )
 VISIBLE_SHARE = 0.003
 """A piece counts as clearly visible when it covers this share of some frame's pixels."""
@@ -123,20 +123,14 @@ def _object_counting(truth: Truth, rng: np.random.Generator) -> Question | None:
 
 
 def _room_size(truth: Truth) -> Question:
-    question = (
-        "What is the size of this room (in square meters)? "
-        "If multiple rooms are shown, estimate the size of the combined space."
-    )
+    question = "What is the size of this room (in square meters)?"
     area = truth.room.width * truth.room.depth
     return Question("room_size_estimation", question, None, f"{area:.1f}")
 
 
 def _path_length(position_N3: FloatArray) -> Question:
     length = float(np.linalg.norm(np.diff(position_N3, axis=0), axis=1).sum())
-    question = (
-        "How long is the path of the camera through the whole video, adding up the straight "
-        "distances between consecutive frames (in meters)?"
-    )
+    question = "How long is the camera's path, summed from frame to frame (in meters)?"
     return Question("path_length", question, None, f"{length:.2f}")
 
 
@@ -144,10 +138,7 @@ def _displacement(position_N3: FloatArray) -> Question | None:
     distance = float(np.linalg.norm(position_N3[-1] - position_N3[0]))
     if distance < SMALLEST_DISPLACEMENT_M:
         return None
-    question = (
-        "What is the straight-line distance between the camera's position at the start of the "
-        "video and its position at the end (in meters)?"
-    )
+    question = "How far is the camera's last position from its first (in meters)?"
     return Question("displacement", question, None, f"{distance:.2f}")
 
 
@@ -158,10 +149,7 @@ def _extreme(depth_NHW: npt.NDArray[np.float32], farthest: bool) -> Question | N
     if abs(float(np.quantile(depth_NHW, share)) - value) > EXTREME_TOLERANCE * value:
         return None
     word = "farthest" if farthest else "nearest"
-    question = (
-        f"How far from the camera is the {word} surface that is visible at any moment of the "
-        "video, measured along the camera's viewing direction (in meters)?"
-    )
+    question = f"How far along the view is the {word} visible surface (in meters)?"
     return Question(f"{word}_surface", question, None, f"{value:.2f}")
 
 
@@ -171,10 +159,7 @@ def _turn(truth: Truth) -> Question | None:
         return None
     large = abs(turn) > TURN_DEG
     index = (0 if large else 1) if turn > 0 else (3 if large else 2)
-    question = (
-        "In which direction and by how much does the camera turn over the whole video, when "
-        "turns to the left and turns to the right cancel each other out?"
-    )
+    question = "How does the camera turn in all, left against right?"
     options = tuple(f"{a}. {text}" for a, text in zip(LETTERS, TURN_OPTIONS, strict=True))
     return Question("turn", question, options, LETTERS[index])
 
@@ -194,10 +179,7 @@ def _dominant_colour(truth: Truth, rng: np.random.Generator) -> Question | None:
     for letter in LETTERS:
         colours = [colour for colour in COLOURS if COLOUR_LETTER[colour] == letter]
         names.append(winner if winner in colours else str(rng.choice(colours)))
-    question = (
-        "Which colour of furniture covers the largest area of the picture, added up over the "
-        "whole video?"
-    )
+    question = "Which furniture colour covers most of the video?"
     options = tuple(f"{a}. {name}" for a, name in zip(LETTERS, names, strict=True))
     return Question("dominant_colour", question, options, COLOUR_LETTER[winner])
 

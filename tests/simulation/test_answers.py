@@ -65,7 +65,7 @@ def test_turn_names_the_side_and_the_bracket(cases: list[tuple]) -> None:
         turn = np.degrees(np.angle(heading[1:] / heading[:-1]).sum())
         text = dict(option.split(". ") for option in options)[letter]
         assert text.startswith("left" if turn > 0 else "right")
-        assert ("more than 150" in text) == (abs(turn) > 150)
+        assert ("over 150" in text) == (abs(turn) > 150)
         assert abs(abs(turn) - 150) > 11.9
 
 
