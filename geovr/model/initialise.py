@@ -53,7 +53,9 @@ nearest farthest closest surface seen start end point turn turns left right back
 straight around total degrees less more than colour color covers most largest smallest red green
 blue yellow purple orange white black grey brown pink cyan answer with letter option options
 single number using measuring closest object objects does walk walks travel travelled during
-whole its first last Options Answer What How Which If I am standing facing please approximately
+whole its first last over under against along view visible summed wardrobe fridge stool box dresser sideboard bookcase
+armchair couch nightstand television refrigerator sink toilet stove bathtub people person corner
+Options Answer What How Which If I am standing facing please approximately
 direction appear order seconds user assistant system
 """.split()  # noqa: SIM905 - a word list reads best as text
 
@@ -80,7 +82,12 @@ def _corpus() -> list[str]:
         "How many chairs are in this room? How many tables are in this room?",
         "Measuring from the closest point of each object, what is the distance between them?",
         "Which way does the camera turn in all, and by how many degrees?",
-        "Which colour of furniture covers most of the video?",
+        "Which furniture colour covers most of the video?",
+        "How does the camera turn in all, left against right?",
+        "A. left, over 150 degrees\nB. left, under 150 degrees\nC. right, under 150 degrees",
+        "How far along the view is the nearest visible surface (in meters)?",
+        "How long is the camera's path, summed from frame to frame (in meters)?",
+        "How many sofa(s) are in this room?",
     ] * 20
     return [*texts, *(f"<{n / 10:.1f} seconds>" for n in range(0, 320, 5))]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from geovr.config import StageConfig
+if TYPE_CHECKING:
+    from geovr.config import StageConfig
 
 
 @dataclass(frozen=True)

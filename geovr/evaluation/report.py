@@ -1,0 +1,246 @@
+"""From answers to a report: per-kind scores beside the baselines, with intervals, and its table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from geovr.evaluation.baselines import best_constant, most_frequent
+from geovr.evaluation.scorers import merged_kind, score
+from geovr.evaluation.statistics import Interval, SceneBootstrap, Verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
+
+GEOMETRIC = (
+    "room_size_estimation",
+    "path_length",
+    "displacement",
+    "farthest_surface",
+    "nearest_surface",
+    "turn",
+)
+"""Kinds that the geometric objectives should move, without reference to an object."""
+CONTROL = ("dominant_colour",)
+"""Kinds that need no geometry; they stand apart from every mean."""
+BINNED_NOTE = (
+    "Numbers are answered as one token, the nearest of 121 values in 8 % steps, decoded by maximum"
+    " expected score."
+)
+
+
+class KindScore(BaseModel):
+    """One line of the table; scores are shares from 0 to 1."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: str
+    items: int
+    score: Interval
+    best_constant: float
+    most_frequent: float
+    blanked: float | None
+    nll: float
+    over_constant: Interval
+    """Difference to the best constant, item by item."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the model is above the best constant."""
+        return self.over_constant.verdict
+
+
+class Scores(BaseModel):
+    """Everything that was scored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    benchmark_digest: str
+    items: int
+    unparsed: int
+    """Numbers that could not be read; they score 0."""
+    kinds: tuple[KindScore, ...]
+    headline: KindScore
+    """Mean over the geometric kinds that occur; over all but the control when none does."""
+    headline_kinds: tuple[str, ...]
+    note: str | None
+
+
+def item_scores(questions: pd.DataFrame, texts: list[str]) -> np.ndarray:
+    """Score of each answer."""
+    return np.asarray(
+        [
+            score(text, row.answer, row.options)
+            for text, row in zip(texts, questions.itertuples(index=False), strict=True)
+        ]
+    )
+
+
+def baseline_answers(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, list[str]]:
+    """Per baseline, its answer to every test question.
+
+    A kind without training questions gets its constants from the test questions themselves,
+    which only raises the bar.
+    """
+    names = {"best_constant": {}, "most_frequent": {}}  # type: dict[str, dict[str, str]]
+    for kind, rows in test.groupby("kind"):
+        known = train[train["kind"] == kind]
+        answers = [str(a) for a in (known if len(known) else rows)["answer"]]
+        numeric = rows["options"].map(lambda options: options is None or len(options) == 0).all()
+        names["best_constant"][str(kind)] = best_constant(answers, bool(numeric))
+        names["most_frequent"][str(kind)] = most_frequent(answers)
+    return {name: [by_kind[str(kind)] for kind in test["kind"]] for name, by_kind in names.items()}
+
+
+def make_scores(
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    scenes: np.ndarray,
+    answers: dict[str, list[str]],
+    nll: np.ndarray,
+    *,
+    benchmark_digest: str,
+    binned: bool,
+    resamples: int,
+    seed: int,
+) -> Scores:
+    """Score the model's answers and the baselines'.
+
+    Args:
+        train: training questions, from which the constants are learnt.
+        test: the benchmark's questions.
+        scenes: scene of each test question.
+        answers: texts of `model` and, where it was run, of `blanked`.
+        nll: of the recorded answers.
+        benchmark_digest: of the benchmark.
+        binned: whether numbers were decoded by expected score.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+    """
+    from geovr.evaluation.scorers import parse_number
+
+    scored = {
+        name: item_scores(test, texts)
+        for name, texts in (answers | baseline_answers(train, test)).items()
+    }
+    kinds = np.asarray([merged_kind(kind) for kind in test["kind"]])
+    raw = np.asarray(test["kind"])
+    bootstrap = SceneBootstrap(scenes, resamples, seed)
+
+    def line(name: str, members: list[str]) -> KindScore:
+        # a merged kind is the mean over its raw types, as the official scorer has it
+        groups = [[raw == r for r in dict.fromkeys(raw[kinds == kind])] for kind in members]
+        flat = [mask for group in groups for mask in group]
+
+        def mean(which: str) -> float:
+            return float(np.mean([scored[which][mask].mean() for mask in flat]))
+
+        difference = scored["model"] - scored["best_constant"]
+        inside = np.logical_or.reduce(flat)
+        return KindScore(
+            kind=name,
+            items=int(inside.sum()),
+            score=bootstrap.groups_mean(scored["model"], flat),
+            best_constant=mean("best_constant"),
+            most_frequent=mean("most_frequent"),
+            blanked=mean("blanked") if "blanked" in scored else None,
+            nll=float(nll[inside].mean()),
+            over_constant=bootstrap.groups_mean(difference, flat),
+        )
+
+    present = list(dict.fromkeys(kinds))
+    headline = [kind for kind in GEOMETRIC if kind in present]
+    headline = headline or [kind for kind in present if kind not in CONTROL] or present
+    numeric = test["options"].map(lambda options: options is None or len(options) == 0)
+    unread = [
+        text
+        for text, is_number in zip(answers["model"], numeric, strict=True)
+        if is_number and parse_number(text) is None
+    ]
+    order = sorted(present, key=lambda kind: (kind in CONTROL, kind not in GEOMETRIC, kind))
+    return Scores(
+        benchmark_digest=benchmark_digest,
+        items=len(test),
+        unparsed=len(unread),
+        kinds=tuple(line(kind, [kind]) for kind in order),
+        headline=line("mean", headline),
+        headline_kinds=tuple(headline),
+        note=BINNED_NOTE if binned else None,
+    )
+
+
+def _cells(line: KindScore) -> list[str]:
+    def interval(value: Interval, sign: str = "") -> str:
+        return f"{100 * value.mean:{sign}.1f} [{100 * value.low:.1f}, {100 * value.high:.1f}]"
+
+    return [
+        line.kind,
+        str(line.items),
+        interval(line.score),
+        f"{100 * line.best_constant:.1f}",
+        f"{100 * line.most_frequent:.1f}",
+        "" if line.blanked is None else f"{100 * line.blanked:.1f}",
+        interval(line.over_constant, "+"),
+        line.verdict,
+    ]
+
+
+HEADINGS = (
+    "kind",
+    "n",
+    "score [95 %]",
+    "best constant",
+    "most frequent",
+    "video blanked",
+    "over best constant [95 %]",
+    "verdict",
+)
+
+
+def table_lines(scores: Scores) -> list[list[str]]:
+    """Cells of the table: the mean first, then each kind."""
+    lines = [_cells(scores.headline), *(_cells(line) for line in scores.kinds)]
+    lines[0][0] = f"MEAN of {len(scores.headline_kinds)} geometric kinds"
+    for cells in lines[1:]:
+        if cells[0] in CONTROL:
+            cells[0] += " (control)"
+        elif cells[0] not in scores.headline_kinds:
+            cells[0] += " (not in the mean)"
+    return lines
+
+
+def render_table(scores: Scores) -> Table:
+    """The table for a terminal."""
+    from rich.table import Table
+
+    table = Table(title="Scores on held-out scenes, in percent", caption=scores.note)
+    for heading in HEADINGS:
+        table.add_column(heading, justify="left" if heading in ("kind", "verdict") else "right")
+    for number, cells in enumerate(table_lines(scores)):
+        table.add_row(*cells, style="bold" if number == 0 else None, end_section=number == 0)
+    return table
+
+
+def render_markdown(scores: Scores) -> str:
+    """The table as Markdown."""
+    rows = [list(HEADINGS), ["---"] * len(HEADINGS), *table_lines(scores)]
+    text = "\n".join("| " + " | ".join(cells) + " |" for cells in rows) + "\n"
+    return text + (f"\n{scores.note}\n" if scores.note else "")
+
+
+def metrics(scores: Scores) -> dict[str, Any]:
+    """Flat numbers for a tracker."""
+    flat = {
+        "eval/mean": scores.headline.score.mean,
+        "eval/mean_over_constant": scores.headline.over_constant.mean,
+        "eval/mean_over_constant_low": scores.headline.over_constant.low,
+        "eval/unparsed": float(scores.unparsed),
+    }
+    for line in scores.kinds:
+        flat[f"eval/{line.kind}"] = line.score.mean
+        flat[f"eval/{line.kind}_nll"] = line.nll
+        flat[f"eval/{line.kind}_over_constant"] = line.over_constant.mean
+    return flat

@@ -1,0 +1,63 @@
+"""Bootstrap intervals clustered by scene: the questions of one scene are no independent draws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+Verdict = Literal["above", "not distinguishable", "below"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its 95 % percentile bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """Where a difference stands towards zero."""
+        if self.low > 0:
+            return "above"
+        return "below" if self.high < 0 else "not distinguishable"
+
+
+class SceneBootstrap:
+    """One set of resampled scenes, used for every statistic, so that they are comparable.
+
+    Args:
+        scenes: scene of each item.
+        resamples: how many.
+        seed: of the draws.
+    """
+
+    def __init__(self, scenes: np.ndarray, resamples: int, seed: int) -> None:
+        self.names, self.scene_of = np.unique(scenes, return_inverse=True)
+        count = len(self.names)
+        draws = np.random.default_rng(seed).integers(0, count, (resamples, count))
+        # how often each scene was drawn, (resamples, scenes)
+        self.weights = np.stack([np.bincount(draw, minlength=count) for draw in draws])
+
+    def groups_mean(self, values: np.ndarray, groups: list[np.ndarray]) -> Interval:
+        """Unweighted mean over groups of the mean of each group's items.
+
+        Args:
+            values: one per item.
+            groups: for each group, a mask over the items.
+        """
+        means, samples = [], []
+        for mask in groups:
+            sums = np.bincount(self.scene_of[mask], values[mask], len(self.names))
+            counts = np.bincount(self.scene_of[mask], minlength=len(self.names))
+            drawn = self.weights @ counts
+            # a resample without any item of the group says nothing about it
+            with np.errstate(invalid="ignore"):
+                samples.append(np.where(drawn > 0, (self.weights @ sums) / drawn, np.nan))
+            means.append(float(values[mask].mean()))
+        spread = np.mean(samples, axis=0)
+        low, high = np.nanpercentile(spread, [2.5, 97.5])
+        return Interval(float(np.mean(means)), float(low), float(high))

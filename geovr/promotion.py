@@ -1,0 +1,106 @@
+"""Which version is the champion: a later one only when it is better on the same benchmark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from geovr.errors import GateRefused, UserError
+from geovr.model_registry import CHALLENGER, CHAMPION, ModelRegistry, Version
+
+BENCHMARK_TAG = "geovr.benchmark"
+EVALUATION_TAG = "geovr.evaluation"
+STORE_TAG = "geovr.store"
+SHA_TAG = "geovr.predictions_sha256"
+DECISION_TAG = "geovr.decision"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether a version may become champion, and why."""
+
+    approved: bool
+    reason: str
+
+
+def decide(candidate: Version, champion: Version | None, *, min_gain: float = 0.0) -> Decision:
+    """Compare a candidate with the champion, item by item on the answers that both gave.
+
+    Approved without a champion; else when both answered the same benchmark and the 95 % interval
+    of the paired difference of the mean score, clustered by scene, lies above `min_gain`.
+    """
+    if champion is None:
+        return Decision(True, "it is the first version")
+    if champion.number == candidate.number:
+        return Decision(True, "it is the champion already")
+    ours, theirs = candidate.tags.get(BENCHMARK_TAG), champion.tags.get(BENCHMARK_TAG)
+    if ours is None or ours != theirs:
+        return Decision(
+            False,
+            f"version {champion.number} was evaluated on another benchmark (digest"
+            f" {str(theirs)[:12]}, not {str(ours)[:12]}); evaluate both on one",
+        )
+    gain = _paired_gain(candidate, champion)
+    text = f"{100 * gain.mean:+.1f} points [{100 * gain.low:.1f}, {100 * gain.high:.1f}]"
+    if gain.low > min_gain:
+        return Decision(True, f"it is better than version {champion.number}: {text}")
+    return Decision(False, f"it is not shown to be better than version {champion.number}: {text}")
+
+
+def _paired_gain(candidate: Version, champion: Version) -> Any:
+    import numpy as np
+    import pandas as pd
+
+    from geovr.evaluation.predictions import read_predictions
+    from geovr.evaluation.report import CONTROL, GEOMETRIC
+    from geovr.evaluation.scorers import parse_number, score
+    from geovr.evaluation.statistics import SceneBootstrap
+    from geovr.storage import Store
+
+    def scored(version: Version) -> pd.DataFrame:
+        store = Store.open(version.tags[STORE_TAG])
+        rows = read_predictions(store, version.tags[EVALUATION_TAG], version.tags[SHA_TAG])
+        frame = pd.DataFrame(rows)
+
+        # an answer that is no number is an option's letter
+        options = [
+            None if parse_number(answer) is not None else [answer] for answer in frame.answer
+        ]
+        items = zip(frame.text, frame.answer, options, strict=True)
+        frame["score"] = [score(text, answer, option) for text, answer, option in items]
+        return frame
+
+    both = scored(candidate).merge(scored(champion)[["id", "score"]], on="id", suffixes=("", "_"))
+    kinds = [kind for kind in GEOMETRIC if (both["kind"] == kind).any()]
+    kinds = kinds or sorted(set(both["kind"]) - set(CONTROL)) or sorted(set(both["kind"]))
+    bootstrap = SceneBootstrap(np.asarray(both["scene"]), resamples=2000, seed=0)
+    difference = np.asarray(both["score"] - both["score_"])
+    return bootstrap.groups_mean(difference, [np.asarray(both["kind"] == k) for k in kinds])
+
+
+def promote(model_name: str, number: int | None, *, min_gain: float = 0.0) -> Version:
+    """Make a version champion if it may be; the one before becomes `previous`.
+
+    Args:
+        model_name: of the registered model.
+        number: the version; the challenger when not given.
+        min_gain: by how much the interval must lie above zero.
+
+    Raises:
+        UserError: when there is no such version.
+        GateRefused: when it isn't better; the reason says what was compared.
+    """
+    registry = ModelRegistry(model_name)
+    candidate = registry.version(number) if number else registry.by_alias(CHALLENGER)
+    if candidate is None:
+        raise UserError(
+            f"{model_name}: no version has the alias {CHALLENGER!r}; give --version, or register"
+            " one first"
+        )
+    decision = decide(candidate, registry.by_alias(CHAMPION), min_gain=min_gain)
+    verdict = "approved" if decision.approved else "refused"
+    registry.set_tags(candidate.number, {DECISION_TAG: f"{verdict}: {decision.reason}"})
+    if not decision.approved:
+        raise GateRefused(f"{model_name} version {candidate.number}: refused: {decision.reason}")
+    registry.make_champion(candidate.number, decision.reason)
+    return registry.version(candidate.number)

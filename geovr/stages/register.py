@@ -1,0 +1,101 @@
+"""register: Checkpoint + EvalReport -> ModelVersion, with the decision on promotion.
+
+One version per checkpoint, however often this is tried. The stage fails only when registering
+fails; a refused promotion is a recorded decision, not an error.
+
+details of the ModelVersion: name, version, decision, reason, champion, aliases.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+from pydantic import Field
+
+from geovr.artifacts import Checkpoint, EvalReport, ModelVersion, git_sha, start_output
+from geovr.config import StageConfig, digest
+from geovr.storage import Store, write_atomic
+
+log = logging.getLogger("geovr")
+
+
+class RegisterConfig(StageConfig):
+    """Under which name, and what a new champion must show."""
+
+    model_name: str = Field("geovr", description="Name of the registered model.")
+    min_gain: float = Field(
+        0.0, ge=0, description="The gain's 95 % interval must lie above this (share of 1)."
+    )
+
+
+def register(
+    config: RegisterConfig, *, checkpoint: Checkpoint, evaluation: EvalReport, output: Path
+) -> ModelVersion:
+    """Register the checkpoint as challenger, and make it champion if it earned it.
+
+    Raises:
+        UserError: when the report is of another checkpoint.
+    """
+    from geovr import promotion
+    from geovr.errors import UserError
+    from geovr.model_registry import CHALLENGER, CHAMPION, ModelRegistry
+
+    if evaluation.manifest.inputs.get("checkpoint") != checkpoint.digest:
+        raise UserError(
+            f"{evaluation.directory}: evaluates another checkpoint than {checkpoint.directory};"
+            " run evaluate on this one"
+        )
+    registry = ModelRegistry(config.model_name)
+    trained, evaluated = checkpoint.manifest.details, evaluation.manifest.details
+    teacher = trained.get("teacher") or {}
+    tags = {
+        "geovr.git_sha": git_sha(),
+        "geovr.config": digest(checkpoint.manifest.config),
+        "geovr.teacher": str(teacher.get("name")),
+        "geovr.teacher_license": str(teacher.get("license")),
+        "geovr.commercial_use": str(teacher.get("commercial_use")).lower(),
+        "geovr.dvc": json.dumps(trained.get("dvc"), sort_keys=True),
+        "geovr.mean_score": f"{evaluated['headline']:.4f}",
+        promotion.BENCHMARK_TAG: evaluated["benchmark_digest"],
+        promotion.EVALUATION_TAG: evaluated["key"],
+        promotion.STORE_TAG: evaluation.manifest.store,
+        promotion.SHA_TAG: evaluated["predictions_sha256"],
+        **{f"geovr.input.{name}": value for name, value in checkpoint.manifest.inputs.items()},
+    }
+    source = Store.open(checkpoint.manifest.store).uri_of(trained["prefix"])
+    version = registry.ensure_version(checkpoint.digest, source, trained["mlflow_run_id"], tags)
+    registry.set_alias(CHALLENGER, version.number)
+    decision = promotion.decide(version, registry.by_alias(CHAMPION), min_gain=config.min_gain)
+    verdict = "approved" if decision.approved else "refused"
+    registry.set_tags(version.number, {promotion.DECISION_TAG: f"{verdict}: {decision.reason}"})
+    if decision.approved:
+        registry.make_champion(version.number, decision.reason)
+    champion = registry.by_alias(CHAMPION)
+    details = {
+        "name": config.model_name,
+        "version": version.number,
+        "decision": verdict,
+        "reason": decision.reason,
+        "champion": champion.number if champion else None,
+        "source": source,
+    }
+    directory = start_output(output)
+    write_atomic(directory / "report.json", (json.dumps(details, indent=2) + "\n").encode())
+    log.info(
+        "register: %s version %d, promotion %s: %s",
+        config.model_name,
+        version.number,
+        verdict,
+        decision.reason,
+    )
+    return ModelVersion.commit(
+        directory,
+        inputs={"checkpoint": checkpoint.digest, "evaluation": evaluation.digest},
+        config=config.model_dump(mode="json"),
+        counts={"versions": 1},
+        store=Store.open(config.store).uri,
+        content={"name": config.model_name, "checkpoint": checkpoint.digest},
+        details=details,
+    )
