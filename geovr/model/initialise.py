@@ -53,10 +53,10 @@ nearest farthest closest surface seen start end point turn turns left right back
 straight around total degrees less more than colour color covers most largest smallest red green
 blue yellow purple orange white black grey brown pink cyan answer with letter option options
 single number using measuring closest object objects does walk walks travel travelled during
-whole its first last over under against along view visible summed wardrobe fridge stool box dresser sideboard bookcase
-armchair couch nightstand television refrigerator sink toilet stove bathtub people person corner
-Options Answer What How Which If I am standing facing please approximately
-direction appear order seconds user assistant system
+whole its first last over under against along view visible summed wardrobe fridge stool box
+dresser sideboard bookcase armchair couch nightstand television refrigerator sink toilet stove
+bathtub people person corner Options Answer What How Which If I am standing facing please
+approximately direction appear order seconds user assistant system
 """.split()  # noqa: SIM905 - a word list reads best as text
 
 

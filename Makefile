@@ -1,0 +1,66 @@
+# `make help` lists the targets. Everything is set up in .venv; nothing is installed elsewhere.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+BIN := $(CURDIR)/.venv/bin
+export PATH := $(BIN):$(PATH)
+export HF_HUB_OFFLINE := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+export GX_ANALYTICS_ENABLED := false
+export DVC_NO_ANALYTICS := true
+export TOKENIZERS_PARALLELISM := false
+
+LOCK := pip compile pyproject.toml --group dev --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
+
+.PHONY: help setup lock demo test test-slow test-servers check format compile golden clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+setup: .venv/.ready ## Set up .venv from the lock (brings its own uv when there is none)
+
+.venv/.ready: requirements.lock pyproject.toml
+	@command -v $(UV) >/dev/null || [ -x .uv/bin/uv ] || \
+		{ $(PYTHON) -m venv .uv && .uv/bin/pip install --quiet uv; }
+	@[ -x .venv/bin/python ] || $(UV) venv --quiet --python 3.11 .venv
+	$(UV) pip sync --quiet --python .venv/bin/python requirements.lock
+	$(UV) pip install --quiet --python .venv/bin/python --no-deps --editable .
+	@touch $@
+
+lock: ## Compile requirements.lock from pyproject.toml, keeping versions where possible
+	$(UV) $(LOCK) --output-file requirements.lock
+
+demo: setup ## Run the whole pipeline on rendered videos (SMALL=1: a few scenes and steps)
+	@SMALL=$(SMALL) bash pipelines/demo.sh
+
+test: setup ## The tests
+	pytest -q -m "not slow and not servers"
+
+test-slow: setup ## Tests that take minutes
+	pytest -q -m slow
+
+test-servers: setup ## Tests on real servers (REQUIRE_SERVERS=1: a missing one fails)
+	pytest -q -m servers
+
+check: setup ## Format, lint, types, lock up to date
+	ruff format --check .
+	ruff check .
+	mypy
+	@cp requirements.lock .venv/lock.check && $(UV) $(LOCK) --output-file .venv/lock.check \
+		&& diff -q requirements.lock .venv/lock.check || \
+		{ echo "requirements.lock does not fit pyproject.toml; run make lock"; exit 1; }
+
+format: setup ## Format and fix what can be fixed
+	ruff format .
+	ruff check --fix .
+
+compile: setup ## Write the pipeline as Kubeflow's YAML to pipeline.yaml
+	python -m pipelines compile
+
+golden: setup ## Write the golden files anew; look at the difference before committing it
+	python -m pipelines compile --output tests/golden/pipeline.yaml
+
+clean: ## Remove what runs left behind (not the data, not .venv)
+	rm -rf artifacts .geovr .pytest_cache .mypy_cache .ruff_cache

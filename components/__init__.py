@@ -1,0 +1,1 @@
+"""KFP components: one file a stage, thin."""

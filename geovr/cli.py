@@ -1,0 +1,216 @@
+"""The command line: one command per stage, made from STAGES, and a few beside the flow.
+
+Exit codes: 0 done; 2 the user's mistake; 3 refused by a gate or by `promote`; 75 interrupted, the
+same command goes on; 1 anything else, with its traceback.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from geovr.stages import STAGES, Stage
+
+app = typer.Typer(
+    name="geovr",
+    help="Train multimodal language models to understand space, from video to registered model.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # rich help costs half a second of imports
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+SUMMARIES = {
+    "ingest": "Sample videos to clips, and join them with their questions.",
+    "check_clips": "Gate: refuse clips and questions that are not fit for training.",
+    "extract_targets": "Ask the teacher about every clip: poses, depth, scale, features.",
+    "check_targets": "Gate: refuse targets that are not fit for training.",
+    "train": "Train, and export a stock Qwen3-VL.",
+    "evaluate": "Answer the test questions, and score the answers beside the baselines.",
+    "register": "Register the model version, and decide on promotion.",
+}
+
+ParamsOption = Annotated[Path, typer.Option(help="File with one section per stage.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="Override, e.g. --set train.steps=100.")
+]
+OutputOption = Annotated[Path | None, typer.Option(help="Directory of the artifact to write.")]
+
+
+def _stage_command(stage: Stage) -> Callable[..., None]:
+    """A command whose options are the stage's inputs."""
+
+    def command(**options: Any) -> None:
+        from geovr import launch
+        from geovr.stages.run import stage_config
+
+        if options.get("job") is not None:
+            launch.work(stage.name, options["job"])
+            return
+        overrides = list(options["overrides"] or [])
+        if stage.name == "ingest":
+            overrides += _sources(options["videos"], options["questions"])
+        output = options["output"] or Path("artifacts") / stage.output
+        inputs = {name: options[name] or f"artifacts/{name}" for name in stage.inputs}
+        config = stage_config(stage, options["params"], overrides)
+        launch.run(stage.name, config, inputs, output)
+        _show(stage, output)
+
+    parameters = {
+        "params": (ParamsOption, Path("params.yaml")),
+        "overrides": (SetOption, None),
+        "output": (OutputOption, None),
+    }
+    for name in stage.inputs:
+        text = f"Directory or s3:// URI of the {name}. [default: artifacts/{name}]"
+        parameters[name] = (Annotated[str | None, typer.Option(help=text)], None)
+    if stage.name == "ingest":
+        text = "Folder, .txt list or s3:// prefix, instead of the params file's."
+        parameters["videos"] = (Annotated[str | None, typer.Option(help=text)], None)
+        text = "Question file, as SPLIT:PATH with SPLIT train or test; may be repeated."
+        parameters["questions"] = (Annotated[list[str] | None, typer.Option(help=text)], None)
+    if stage.launchable:
+        parameters["job"] = (Annotated[Path | None, typer.Option(hidden=True)], None)
+    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind
+            )
+            for name, (kind, default) in parameters.items()
+        ]
+    )
+    command.__annotations__ = {name: kind for name, (kind, _) in parameters.items()}
+    command.__doc__ = SUMMARIES[stage.name]
+    return command
+
+
+for _stage in STAGES:
+    app.command(_stage.name)(_stage_command(_stage))
+
+
+def _sources(videos: str | None, questions: list[str] | None) -> list[str]:
+    """Ingest's --videos and --questions as overrides; they replace the params file's sources."""
+    import json
+
+    from geovr.errors import UserError
+
+    if videos is None and questions is None:
+        return []
+    sources = []
+    for text in questions or []:
+        split, _, path = text.partition(":")
+        if split not in ("train", "test") or not path:
+            raise UserError(f"--questions {text}: write it as train:FILE or test:FILE")
+        sources.append({"path": path, "split": split})
+    overrides = [f"ingest.questions={json.dumps(sources)}"]
+    if videos is not None:
+        overrides += [f"ingest.videos={json.dumps(videos)}", "ingest.clips=null", "ingest.dvc=null"]
+    return overrides
+
+
+def _show(stage: Stage, output: Path) -> None:
+    """What a stage has to show on a terminal beyond its log."""
+    if stage.name == "evaluate":
+        from rich.console import Console
+
+        from geovr.artifacts import EvalReport
+        from geovr.evaluation.report import render_table
+        from geovr.stages.evaluate import load_scores
+
+        Console().print(render_table(load_scores(EvalReport.load(output))))
+
+
+@app.command()
+def simulate(
+    output: Annotated[Path, typer.Option(help="Directory to write to; complete scenes stay.")],
+    preset: Annotated[str, typer.Option(help="demo or study.")] = "demo",
+    seed: Annotated[int, typer.Option(help="Same seed, same scenes and questions.")] = 0,
+    scenes: Annotated[
+        str | None, typer.Option(help="TRAIN+TEST instead of the preset's, e.g. 8+4.")
+    ] = None,
+    size: Annotated[str | None, typer.Option(help="Width x height, e.g. 64x48.")] = None,
+    processes: Annotated[int, typer.Option(help="Worker processes; 0: one a core.")] = 0,
+) -> None:
+    """Render rooms to video files, with exact ground truth and questions about them."""
+    from geovr.config import validate
+    from geovr.errors import UserError
+    from geovr.simulation.simulate import SimulateConfig
+    from geovr.simulation.simulate import simulate as run
+
+    values: dict[str, Any] = {
+        "preset": preset, "output": output, "seed": seed, "size": size, "processes": processes,
+    }  # fmt: skip
+    if scenes is not None:
+        train, _, test = scenes.partition("+")
+        if not (train.isdecimal() and test.isdecimal()):
+            raise UserError(f"--scenes {scenes}: write it as TRAIN+TEST, e.g. 8+4")
+        values |= {"train_scenes": int(train), "test_scenes": int(test)}
+    run(validate(SimulateConfig, values, source="geovr simulate"))
+
+
+@app.command("init-model")
+def init_model(
+    output: Annotated[Path, typer.Option(help="Directory to write.")],
+    preset: Annotated[str, typer.Option(help="tiny: about 1 M parameters.")] = "tiny",
+    seed: Annotated[int, typer.Option(help="Of the weights.")] = 0,
+) -> None:
+    """Write a small Qwen3-VL that loads like a downloaded one, with no network."""
+    from geovr.model.initialise import init_model as run
+
+    run(preset, output, seed)  # type: ignore[arg-type]
+
+
+@app.command()
+def promote(
+    model: Annotated[str, typer.Option(help="Name of the registered model.")] = "geovr",
+    version: Annotated[
+        int | None, typer.Option(help="Version number; the challenger when not given.")
+    ] = None,
+    min_gain: Annotated[float, typer.Option(help="What the interval must lie above.")] = 0.0,
+) -> None:
+    """Make a version champion, if it is better on the same benchmark; exits 3 when it isn't."""
+    from geovr.promotion import promote as run
+
+    champion = run(model, version, min_gain=min_gain)
+    typer.echo(f"{champion.name} version {champion.number} is champion")
+
+
+def stopped(number: int, frame: object) -> None:
+    """Signal handler: end as interrupted."""
+    from geovr.errors import Interrupted
+
+    raise Interrupted("stopped by a signal; the same command goes on from what is done")
+
+
+def main() -> None:
+    """Run the command line and exit with the code that its outcome has."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    rank = os.environ.get("RANK", "0")
+    logging.getLogger("geovr").setLevel(logging.INFO if rank == "0" else logging.WARNING)
+    signal.signal(signal.SIGTERM, stopped)
+    signal.signal(signal.SIGINT, stopped)
+    sys.exit(outcome(app))
+
+
+def outcome(run: Callable[[], Any]) -> int:
+    """Run something, print what went wrong as a user reads it, and give the exit code."""
+    from geovr.errors import GateRefused, Interrupted, UserError
+
+    try:
+        run()
+    except (UserError, GateRefused, Interrupted) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    main()

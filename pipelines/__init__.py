@@ -1,0 +1,1 @@
+"""The Kubeflow pipeline, and `python -m pipelines compile|run`."""

@@ -1,0 +1,107 @@
+"""The whole pipeline on this machine, through Kubeflow Pipelines' own local runner."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from geovr.artifacts import Artifact, EvalReport, ModelVersion
+from geovr.errors import GateRefused, Interrupted, UserError
+from geovr.evaluation.report import render_table
+from geovr.stages import STAGES
+from geovr.stages.evaluate import load_scores
+from geovr.tracking import tracking_uri
+from pipelines.training import make_pipeline
+
+_ERRORS = {"UserError": UserError, "GateRefused": GateRefused, "Interrupted": Interrupted}
+
+
+def run_local(parameters: dict[str, str], root: Path) -> None:
+    """Run all stages, and show how each ended, the scores, and the registered version.
+
+    Args:
+        parameters: stage name -> its config as JSON.
+        root: where the runner keeps what stages hand on.
+
+    Raises:
+        UserError, GateRefused, Interrupted: what the red stage raised.
+    """
+    from kfp import local
+
+    # the runner starts `python3`, which must be this one
+    bin_directory = str(Path(sys.executable).parent)
+    os.environ["PATH"] = os.pathsep.join([bin_directory, os.environ.get("PATH", "")])
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="geovr-run-") as run_log:
+        os.environ["GEOVR_RUN_LOG"] = run_log
+        local.init(
+            runner=local.SubprocessRunner(use_venv=False),
+            pipeline_root=str(root.resolve()),
+            raise_on_error=True,
+        )
+        began = time.monotonic()
+        failure: RuntimeError | None = None
+        try:
+            make_pipeline()(**parameters)
+        except RuntimeError as error:
+            failure = error
+        outcomes = _outcomes(Path(run_log))
+    console = Console()
+    _print_stages(console, outcomes, time.monotonic() - began)
+    red = next((told for told in outcomes.values() if told["status"] != "done"), None)
+    if red is not None:
+        kind = _ERRORS.get(red["error"], RuntimeError)
+        raise kind(f"{red['stage']}: {red['message']}")
+    if failure is not None:
+        raise failure
+    _print_result(console, outcomes)
+
+
+def _outcomes(run_log: Path) -> dict[str, dict[str, Any]]:
+    """How each stage that started has ended; the flow's order."""
+    files = {stage.name: run_log / f"{stage.name}.json" for stage in STAGES}
+    return {name: json.loads(f.read_text()) for name, f in files.items() if f.is_file()}
+
+
+def _print_stages(console: Console, outcomes: dict[str, dict[str, Any]], total: float) -> None:
+    table = Table(title="Stages")
+    for heading in ("stage", "ended", "seconds", "counts"):
+        table.add_column(heading, justify="right" if heading == "seconds" else "left")
+    for stage in STAGES:
+        told = outcomes.get(stage.name)
+        if told is None:
+            table.add_row(stage.name, "not started", "", "")
+            continue
+        counts = ""
+        if told["status"] == "done":
+            manifest = json.loads((Path(told["output"]) / "manifest.json").read_text())
+            counts = ", ".join(f"{k} {v}" for k, v in manifest["counts"].items() if v)
+        table.add_row(stage.name, told["status"], f"{told['seconds']:.1f}", counts)
+    table.add_row("all", "", f"{total:.1f}", "", style="bold")
+    console.print(table)
+
+
+def _print_result(console: Console, outcomes: dict[str, dict[str, Any]]) -> None:
+    def output(name: str, kind: type[Artifact]) -> Any:
+        return kind.load(outcomes[name]["output"])
+
+    console.print(render_table(load_scores(output("evaluate", EvalReport))))
+    version = output("register", ModelVersion).manifest.details
+    console.print(
+        f"Registered {version['name']} version {version['version']}, promotion"
+        f" {version['decision']}: {version['reason']}."
+    )
+    console.print("Where to look:", style="bold")
+    for name in ("check_clips", "check_targets"):
+        console.print(f"  {name}: {outcomes[name]['output']}/report.html", soft_wrap=True)
+    console.print(f"  scores: {outcomes['evaluate']['output']}/table.md", soft_wrap=True)
+    console.print(f"  model: {version['source']}", soft_wrap=True)
+    console.print(f"  runs: mlflow ui --backend-store-uri {tracking_uri()}", soft_wrap=True)
