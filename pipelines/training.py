@@ -1,11 +1,8 @@
 """The pipeline: seven stages, top to bottom. Each stage's config is one JSON parameter."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
-from geovr.quality.suites import suite_digest
 from kfp import dsl
 
 from components.check_clips import check_clips as check_clips_component
@@ -16,6 +13,7 @@ from components.image import IMAGE
 from components.ingest import ingest as ingest_component
 from components.register import register as register_component
 from components.train import train as train_component
+from geovr.quality.suites import suite_digest
 
 NAME = "geovr-training"
 
