@@ -125,7 +125,9 @@ def _show(stage: Stage, output: Path) -> None:
         from geovr.evaluation.report import render_table
         from geovr.stages.evaluate import load_scores
 
-        Console().print(render_table(load_scores(EvalReport.load(output))))
+        Console(width=None if sys.stdout.isatty() else 150).print(
+            render_table(load_scores(EvalReport.load(output)))
+        )
 
 
 @app.command()

@@ -54,7 +54,8 @@ def run_local(parameters: dict[str, str], root: Path) -> None:
         except RuntimeError as error:
             failure = error
         outcomes = _outcomes(Path(run_log))
-    console = Console()
+    # a log is no terminal, and a table cut to 80 columns says nothing
+    console = Console(width=None if sys.stdout.isatty() else 150)
     _print_stages(console, outcomes, time.monotonic() - began)
     red = next((told for told in outcomes.values() if told["status"] != "done"), None)
     if red is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -188,14 +188,18 @@ def _cells(line: KindScore) -> list[str]:
     ]
 
 
+LEGEND = (
+    "constant: the answer that scores best on the training questions of the kind; frequent: the one"
+    " given most often there; blanked: the model with the video blanked."
+)
 HEADINGS = (
     "kind",
     "n",
     "score [95 %]",
-    "best constant",
-    "most frequent",
-    "video blanked",
-    "over best constant [95 %]",
+    "constant",
+    "frequent",
+    "blanked",
+    "over constant [95 %]",
     "verdict",
 )
 
@@ -216,9 +220,12 @@ def render_table(scores: Scores) -> Table:
     """The table for a terminal."""
     from rich.table import Table
 
-    table = Table(title="Scores on held-out scenes, in percent", caption=scores.note)
+    table = Table(
+        title="Scores on held-out scenes, in percent", caption=f"{LEGEND} {scores.note or ''}"
+    )
     for heading in HEADINGS:
-        table.add_column(heading, justify="left" if heading in ("kind", "verdict") else "right")
+        justify: Literal["left", "right"] = "left" if heading in ("kind", "verdict") else "right"
+        table.add_column(heading, justify=justify, no_wrap=heading != "kind")
     for number, cells in enumerate(table_lines(scores)):
         table.add_row(*cells, style="bold" if number == 0 else None, end_section=number == 0)
     return table
@@ -227,7 +234,7 @@ def render_table(scores: Scores) -> Table:
 def render_markdown(scores: Scores) -> str:
     """The table as Markdown."""
     rows = [list(HEADINGS), ["---"] * len(HEADINGS), *table_lines(scores)]
-    text = "\n".join("| " + " | ".join(cells) + " |" for cells in rows) + "\n"
+    text = LEGEND + "\n\n" + "\n".join("| " + " | ".join(cells) + " |" for cells in rows) + "\n"
     return text + (f"\n{scores.note}\n" if scores.note else "")
 
 
