@@ -1,4 +1,4 @@
-"""Rows of several questions, and read-out tokens, against the stock classes and separate samples."""
+"""Rows of several questions, and read-out tokens, against stock classes and separate samples."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from geovr.model.initialise import init_model
 
 from geovr.data.batch import Batch, Targets, collate
 from geovr.data.frames import FrameGeometry, patchify, resize_frames
@@ -18,6 +17,7 @@ from geovr.losses.objectives import Objectives
 from geovr.model.config import HeadsConfig
 from geovr.model.forward import load_backbone, text_states, visual_features
 from geovr.model.geovr import GeoVR, tapped_layers
+from geovr.model.initialise import init_model
 
 RANDOM = np.random.default_rng(3)
 QUESTIONS = [

@@ -1,5 +1,6 @@
 """The learning-rate schedule."""
 
+import itertools
 import math
 
 import pytest
@@ -15,5 +16,5 @@ def test_warm_up_then_cosine_to_the_final_share() -> None:
     assert shares[19] == shares[20] == pytest.approx(1.0)
     middle = 20 + 90
     assert shares[middle] == pytest.approx(0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi / 2)))
-    assert all(a >= b for a, b in zip(shares[20:], shares[21:], strict=False))
+    assert all(a >= b for a, b in itertools.pairwise(shares[20:]))
     assert rate_share(200, 200, config) == pytest.approx(0.02)

@@ -1,0 +1,107 @@
+"""Imports point one way, and each outside package has one home."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.workspace import REPOSITORY
+
+LEVELS = {
+    "pipelines": 6,
+    "components": 5,
+    "geovr.cli": 5,
+    "geovr.launch": 4,
+    "geovr.stages": 3,
+    "geovr.promotion": 2,
+    "geovr.evaluation": 2,
+    "geovr.training": 2,
+    "geovr.quality": 2,
+    "geovr.teachers": 2,
+    "geovr.simulation": 2,
+    "geovr.model": 1,
+    "geovr.losses": 0.5,
+    "geovr.data": 0.5,
+    "geovr.geometry": 0,
+}
+"""A module may import from its own level or a lower one; what is not listed may be used by all."""
+
+HOMES = {
+    "mlflow": {"geovr/tracking.py", "geovr/model_registry.py"},
+    "boto3": {"geovr/storage.py"},
+    "dvc": {"geovr/storage.py"},
+    "torchx": {"geovr/launch.py"},
+    "great_expectations": {"geovr/quality/expectations.py"},
+    "kfp": {"components", "pipelines"},
+}
+
+FILES = [
+    path
+    for package in ("geovr", "components", "pipelines")
+    for path in sorted((REPOSITORY / package).rglob("*.py"))
+]
+
+
+def level(module: str) -> float | None:
+    parts = module.split(".")
+    for length in (2, 1):
+        name = ".".join(parts[:length])
+        if name in LEVELS:
+            return LEVELS[name]
+    return None
+
+
+def imports(path: Path) -> list[str]:
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found += [node.module]
+            if node.module == "geovr":
+                found += [f"geovr.{alias.name}" for alias in node.names]
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.relative_to(REPOSITORY).as_posix())
+def test_imports_point_downwards_and_packages_stay_at_home(path: Path) -> None:
+    here = path.relative_to(REPOSITORY).as_posix()
+    own = level(here.removesuffix(".py").replace("/", "."))
+    for module in imports(path):
+        package = module.split(".")[0]
+        if package in HOMES:
+            homes = HOMES[package]
+            assert here in homes or here.split("/")[0] in homes, f"{module} has no business here"
+        theirs = level(module)
+        if own is not None and theirs is not None:
+            assert theirs <= own, f"{here} must not import {module}"
+
+
+def test_geometry_and_losses_know_no_model() -> None:
+    for path in FILES:
+        here = path.relative_to(REPOSITORY).as_posix()
+        if here.startswith(("geovr/geometry", "geovr/losses")):
+            assert not [m for m in imports(path) if m.startswith(("geovr.model", "geovr.data"))]
+
+
+def test_nothing_names_a_machine_or_a_registry() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    ).stdout.split()
+    forbidden = re.compile(
+        r"/(?:work|farm|opt/pypi|opt/wheels)/|pypi\.org|pythonhosted|docker\.io/|quay\.io|ghcr\.io"
+    )
+    found = [
+        f"{name}:{number}"
+        for name in listed
+        if name != "tests/architecture/test_imports.py"
+        and (REPOSITORY / name).is_file()
+        and (REPOSITORY / name).suffix not in (".png", ".mp4")
+        for number, line in enumerate((REPOSITORY / name).read_text().splitlines(), start=1)
+        if forbidden.search(line)
+    ]
+    assert not found

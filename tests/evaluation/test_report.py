@@ -1,0 +1,108 @@
+"""Baselines, intervals and the table, on answers made up for the purpose."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from geovr.evaluation.baselines import best_constant, most_frequent
+from geovr.evaluation.mra import mean_relative_accuracy
+from geovr.evaluation.report import make_scores, render_markdown
+from geovr.evaluation.statistics import Interval, SceneBootstrap
+
+RANDOM = np.random.default_rng(5)
+
+
+def test_best_constant_beats_every_other_number_tried() -> None:
+    answers = [str(v) for v in np.round(RANDOM.lognormal(1, 0.6, 60), 2)]
+    best = float(best_constant(answers, numeric=True))
+
+    def mean(value: float) -> float:
+        return float(np.mean([mean_relative_accuracy(value, float(a)) for a in answers]))
+
+    assert mean(best) >= max(mean(float(a)) for a in answers)
+    assert mean(best) >= max(mean(v) for v in np.linspace(0.1, 20, 100)) - 0.005
+
+
+def test_most_frequent_answer_and_ties() -> None:
+    assert most_frequent(["B", "A", "B", "C"]) == "B"
+    assert most_frequent(["C", "A"]) == "A"
+    assert best_constant(["B", "B", "A"], numeric=False) == "B"
+
+
+def test_the_bootstrap_resamples_scenes_not_questions() -> None:
+    """Ten copies of a question in each scene tell no more than one."""
+    values = RANDOM.normal(size=40)
+    scenes = np.arange(40).astype(str)
+    every = np.ones(40, dtype=bool)
+    one = SceneBootstrap(scenes, 2000, 0).groups_mean(values, [every])
+    copies = SceneBootstrap(np.repeat(scenes, 10), 2000, 0).groups_mean(
+        np.repeat(values, 10), [np.repeat(every, 10)]
+    )
+    assert copies.low == pytest.approx(one.low, abs=0.05)
+    assert copies.high == pytest.approx(one.high, abs=0.05)
+    standard = values.std() / np.sqrt(40)
+    assert one.high - one.low == pytest.approx(2 * 1.96 * standard, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    "low, high, verdict", [(0.1, 0.4, "above"), (-0.1, 0.2, "not distinguishable"),
+                           (-0.3, -0.1, "below"), (0.0, 0.2, "not distinguishable")]
+)  # fmt: skip
+def test_verdicts(low: float, high: float, verdict: str) -> None:
+    assert Interval((low + high) / 2, low, high).verdict == verdict
+
+
+def benchmark(scenes: int) -> pd.DataFrame:
+    rows = []
+    for n in range(scenes):
+        rows.append((f"r{n}", "room_size_estimation", None, str(10 + n % 7), f"s{n}"))
+        rows.append((f"t{n}", "turn", ["A. left", "B. right"], "AB"[n % 2], f"s{n}"))
+        rows.append((f"c{n}", "dominant_colour", ["A. red", "B. blue"], "A", f"s{n}"))
+        for level in ("easy", "medium", "hard"):
+            kind = f"object_rel_direction_{level}"
+            rows.append((f"{level}{n}", kind, ["A. l", "B. r"], "A", f"s{n}"))
+    return pd.DataFrame(rows, columns=["id", "kind", "options", "answer", "scene"])
+
+
+def test_a_report_says_who_is_above_what() -> None:
+    test = benchmark(60)
+    right = list(test["answer"])
+    scores = make_scores(
+        test, test, np.asarray(test["scene"]), {"model": right, "blanked": ["A"] * len(test)},
+        np.zeros(len(test)), benchmark_digest="d", binned=False, resamples=200, seed=0,
+    )  # fmt: skip
+    by_kind = {line.kind: line for line in scores.kinds}
+    assert scores.headline_kinds == ("room_size_estimation", "turn")
+    assert by_kind["room_size_estimation"].score.mean == 1.0
+    assert by_kind["room_size_estimation"].verdict == "above"
+    assert by_kind["turn"].best_constant == 0.5 and by_kind["turn"].blanked == 0.5
+    assert by_kind["dominant_colour"].verdict == "not distinguishable"
+    assert by_kind["object_rel_direction"].items == 180
+    assert scores.unparsed == 0
+    text = render_markdown(scores)
+    assert "dominant_colour (control)" in text
+    assert "object_rel_direction (not in the mean)" in text
+
+
+def test_directions_are_averaged_by_difficulty_not_by_item() -> None:
+    test = benchmark(4)
+    test = test[test["kind"].str.startswith("object_rel")]
+    uneven = pd.concat([test, *[test[test["kind"].str.endswith("easy")]] * 3])
+    texts = ["A" if kind.endswith("easy") else "B" for kind in uneven["kind"]]
+    scores = make_scores(
+        test, uneven, np.asarray(uneven["scene"]), {"model": texts}, np.zeros(len(uneven)),
+        benchmark_digest="d", binned=False, resamples=50, seed=0,
+    )  # fmt: skip
+    assert scores.kinds[0].score.mean == pytest.approx(1 / 3)
+
+
+def test_unreadable_numbers_are_counted() -> None:
+    test = benchmark(3)
+    texts = ["many" if kind == "room_size_estimation" else "A" for kind in test["kind"]]
+    scores = make_scores(
+        test, test, np.asarray(test["scene"]), {"model": texts}, np.zeros(len(test)),
+        benchmark_digest="d", binned=False, resamples=50, seed=0,
+    )  # fmt: skip
+    assert scores.unparsed == 3
