@@ -115,7 +115,10 @@ class LocalBackend:
                 yield path.relative_to(self.root).as_posix()
 
     def remove(self, key: str) -> None:
-        self.path(key).unlink(missing_ok=True)
+        path = self.path(key)
+        path.unlink(missing_ok=True)
+        if path.parent != self.root and path.parent.is_dir() and not any(path.parent.iterdir()):
+            path.parent.rmdir()
 
 
 def _s3_client() -> Any:

@@ -18,6 +18,7 @@ from geovr.data.sampling import SamplerConfig
 from geovr.data.video import LimitsConfig, VideoError
 
 _HEADER = struct.Struct("<QB")
+_START_S = 120.0
 
 
 class _Worker:
@@ -34,9 +35,10 @@ class _Worker:
             stderr=subprocess.DEVNULL,
             env={name: os.environ[name] for name in kept if name in os.environ},
         )
+        self.ready = False
 
-    def ask(self, job: dict[str, object], deadline: float) -> tuple[int, bytes]:
-        """One job's answer.
+    def ask(self, job: dict[str, object], seconds: float) -> tuple[int, bytes]:
+        """One job's answer; the time that the process takes to start doesn't count.
 
         Raises:
             TimeoutError: when it isn't there in time.
@@ -45,6 +47,10 @@ class _Worker:
         stdin = self.process.stdin
         if stdin is None:
             raise BrokenPipeError
+        if not self.ready:
+            self._read(_HEADER.size, time.monotonic() + _START_S)
+            self.ready = True
+        deadline = time.monotonic() + seconds
         stdin.write(json.dumps(job).encode() + b"\n")
         stdin.flush()
         length, kind = _HEADER.unpack(self._read(_HEADER.size, deadline))
@@ -122,7 +128,7 @@ class DecodePool:
             "sampler": self.sampler.model_dump(),
         }
         try:
-            kind, data = worker.ask(job, time.monotonic() + self.limits.seconds)
+            kind, data = worker.ask(job, self.limits.seconds)
         except TimeoutError:
             worker.stop()
             raise VideoError(

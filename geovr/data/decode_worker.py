@@ -1,7 +1,8 @@
 """The process that opens untrusted files: little memory, no files to write, one job at a time.
 
 Jobs come as JSON lines on standard input; each answer on standard output is eight bytes of length,
-then a byte that tells an object (0) from a JSON refusal (1), then that.
+then a byte that tells an object (0) from a JSON refusal (1), then that. A first, empty answer (2)
+says that the process is ready.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from geovr.data.clips import encode_clip
 from geovr.data.sampling import SamplerConfig
 from geovr.data.video import LimitsConfig, VideoError, decode_images, decode_video
 
-OBJECT, REFUSAL = 0, 1
+OBJECT, REFUSAL, READY = 0, 1, 2
 
 
 def limit_process(limits: LimitsConfig) -> None:
@@ -60,6 +61,8 @@ def main() -> None:
     limit_process(limits)
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not get between the answers
+    out.write(struct.pack("<QB", 0, READY))
+    out.flush()
     for line in sys.stdin:
         kind, data = answer(json.loads(line), limits)
         out.write(struct.pack("<QB", len(data), kind) + data)

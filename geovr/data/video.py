@@ -129,7 +129,9 @@ def _packet_index(container: Any, stream: Any) -> tuple[np.ndarray, np.ndarray, 
     pts_N = np.asarray([pts for pts, _, _ in packets], dtype=np.int64)
     if len(np.unique(pts_N)) < len(pts_N):
         raise VideoError("two of its frames have one time", "re-encode it")
-    last = packets[-1][2] or (int(np.median(np.diff(pts_N))) if len(pts_N) > 1 else 0)
+    # some files give their last frame no time of its own, or next to none
+    usual = int(np.median(np.diff(pts_N))) if len(pts_N) > 1 else 0
+    last = max(packets[-1][2], usual)
     duration = float((pts_N[-1] - pts_N[0] + last) * stream.time_base)
     return pts_N, np.asarray([key for _, key, _ in packets]), duration
 
