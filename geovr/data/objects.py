@@ -22,8 +22,7 @@ def seal(tensors: dict[str, np.ndarray]) -> bytes:
     from safetensors.numpy import save
 
     tidy = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
-    body = _body(save(tidy))
-    return bytes(save(tidy, metadata={"sha256": hashlib.sha256(body).hexdigest()}))
+    return bytes(save(tidy, metadata={"sha256": _digest(save(tidy))}))
 
 
 def unseal(data: bytes) -> dict[str, np.ndarray]:
@@ -42,11 +41,16 @@ def unseal(data: bytes) -> dict[str, np.ndarray]:
         tensors: dict[str, np.ndarray] = load(data)
     except (struct.error, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise BrokenObject(f"not a sealed object: {error}") from None
-    if hashlib.sha256(_body(data)).hexdigest() != sealed:
+    if _digest(data) != sealed:
         raise BrokenObject("the tensors are not those that were sealed")
     return tensors
 
 
-def _body(data: bytes) -> bytes:
+def _digest(data: bytes) -> str:
+    """sha256 over names, types, shapes and values, but not over the header's own metadata."""
     (length,) = struct.unpack("<Q", data[:8])
-    return data[8 + length :]
+    header = json.loads(data[8 : 8 + length])
+    header.pop("__metadata__", None)
+    hashed = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    hashed.update(data[8 + length :])
+    return hashed.hexdigest()
