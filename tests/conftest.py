@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from geovr import tracking
 from tests.workspace import Workspace, make_template, make_workspace
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -14,9 +16,22 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def blank_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database without runs: making the tables takes longer than most tests."""
+    home = tmp_path_factory.mktemp("mlflow")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GEOVR_HOME", str(home))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        tracking.client().search_experiments()
+    return home / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> Path:
     """A work directory with 8 training and 4 test scenes and a tiny model; never run in."""
-    return make_template(tmp_path_factory.mktemp("template") / "work")
+    root = make_template(tmp_path_factory.mktemp("template") / "work")
+    shutil.copy(blank_database, root / ".geovr/mlflow.db")
+    return root
 
 
 @pytest.fixture
@@ -26,7 +41,13 @@ def workspace(template: Path, tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture(autouse=True)
-def own_tracking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_tracking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     """MLflow of in-process tests goes to the test's own directory."""
-    monkeypatch.setenv("GEOVR_HOME", str(tmp_path / "geovr-home"))
+    home = tmp_path / "geovr-home"
+    monkeypatch.setenv("GEOVR_HOME", str(home))
+    if request.path.parent.name in ("quality", "stages") or request.path.name == "test_registry.py":
+        home.mkdir()
+        shutil.copy(request.getfixturevalue("blank_database"), home / "mlflow.db")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

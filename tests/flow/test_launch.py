@@ -85,3 +85,18 @@ def _cwd(path: Path) -> bytes:
         return os.fsencode((path.parent / "cwd").readlink())
     except OSError:
         return b""
+
+
+@pytest.mark.slow
+def test_killed_launcher_and_a_rerun_goes_on(ready: Workspace) -> None:
+    ready.params({"train": {"steps": 60, "checkpoint_every": 1}})
+    ready.kill_when_checkpointed("geovr", "train", *local_cwd(1, 2))
+    ready.geovr("train", *local_cwd(1, 2))
+    ready.geovr(
+        "train", "--output", "artifacts/whole", "--set", "store=.geovr/other", *local_cwd(1, 2)
+    )
+    assert ready.curve() == ready.curve("whole")
+    assert (
+        ready.manifest("checkpoint")["details"]["files"]
+        == (ready.manifest("whole")["details"]["files"])
+    )
