@@ -29,10 +29,11 @@ def run_suite(
         data_docs: directory for Great Expectations' own site.
     """
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    # it speaks while it is imported already
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
-    logging.getLogger("great_expectations").setLevel(logging.ERROR)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     context.add_data_docs_site(
@@ -74,7 +75,7 @@ def run_suite(
         result = checkpoint.run(batch_parameters={"dataframe": tables[table]})
         for validated in next(iter(result.run_results.values())).results:
             number = int(validated.expectation_config.meta["number"])
-            found[number] = _finding(suite[number], validated)
+            found[number] = _finding(suite[number], validated, tables[table])
     context.build_data_docs()
     return [found[number] for number in range(len(suite))]
 
@@ -87,27 +88,30 @@ def _expectation(expectation: Expectation, number: int) -> Any:
     return kind(**expectation.kwargs, severity=expectation.severity, meta=meta)
 
 
-def _finding(expectation: Expectation, validated: Any) -> Finding:
+def _finding(expectation: Expectation, validated: Any, table: pd.DataFrame) -> Finding:
     result = validated.result or {}
     raised = (validated.exception_info or {}).get("exception_message")
     if raised or _raised(validated):
         message = str(raised or _raised(validated)).splitlines()[-1]
         raise RuntimeError(f"{expectation.type} on {expectation.table}: {message}")
     # a missing value fails as well: Great Expectations itself passes over it
-    missing = int(result.get("missing_count") or 0)
+    missing = [str(name) for name in table["name"][table[expectation.kwargs["column"]].isna()]]
     rows = [str(row["name"]) for row in result.get("unexpected_index_list") or []]
-    unexpected = int(result.get("unexpected_count") or 0)
-    values = [str(value)[:40] for value in result.get("partial_unexpected_list") or []][:3]
-    observed = f"e.g. {', '.join(values)}" if values else ""
-    if missing:
-        observed = f"{missing} values are missing; {observed}".rstrip("; ")
     return Finding(
         expectation=expectation,
-        success=bool(validated.success) and missing == 0,
-        unexpected=unexpected + missing,
-        rows=tuple(rows[:MAX_ROWS]),
-        observed=observed,
+        success=bool(validated.success) and not missing,
+        unexpected=len(rows) + len(missing),
+        rows=tuple([*missing, *rows][:MAX_ROWS]),
+        observed=_observed(len(missing), result.get("partial_unexpected_list") or []),
     )
+
+
+def _observed(missing: int, values: list[Any]) -> str:
+    """A few of the values that fail; that a truth is False says nothing new."""
+    kept = dict.fromkeys(str(value)[:160] for value in values if not isinstance(value, bool))
+    parts = [f"{missing} values are missing"] if missing else []
+    parts += [f"e.g. {', '.join(list(kept)[:3])}"] if kept else []
+    return "; ".join(parts)
 
 
 def _raised(validated: Any) -> str | None:

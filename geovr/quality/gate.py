@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from geovr.artifacts import Artifact, GateReport, start_output
 from geovr.config import StageConfig, digest
 from geovr.errors import GateRefused
-from geovr.quality.suites import Expectation, Verdict
+from geovr.quality.suites import Expectation, Finding, Verdict
 from geovr.storage import Store, write_atomic
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ def run_gate(
     from geovr.quality.expectations import run_suite
 
     directory = start_output(output)
+    # every run adds pages with its time in their names
+    shutil.rmtree(directory / "data_docs", ignore_errors=True)
     findings = run_suite(stage, suite, tables, directory / "data_docs")
     counts = {name: len(frame) for name, frame in tables.items() if name != "whole"}
     refusing = any(not f.success and f.expectation.severity == "critical" for f in findings)
@@ -67,12 +70,13 @@ def run_gate(
         details={"passed": verdict.passed, "report_uri": uri},
     )
     for finding in findings:
-        if not finding.success:
+        if not finding.success and finding not in verdict.refusals:
             log.warning("%s: %s: %s", stage, finding.expectation.severity, _line(finding))
     log.info("%s: %s; report %s", stage, "passed" if verdict.passed else "refused", uri)
     if not verdict.passed:
         reasons = "\n".join(f"  {_line(finding)}" for finding in verdict.refusals)
-        raise GateRefused(f"{stage} refused:\n{reasons}\n  report: {uri}")
+        remedy = f"correct what is named, or change {stage}.thresholds on purpose"
+        raise GateRefused(f"{stage} refused:\n{reasons}\n  {remedy}\n  report: {uri}")
     return report
 
 
@@ -86,7 +90,7 @@ def _totals(verdict: Verdict) -> dict[str, int]:
     }
 
 
-def _line(finding: Any) -> str:
+def _line(finding: Finding) -> str:
     rows = ", ".join(finding.rows[:5])
     more = f" and {finding.unexpected - 5} more" if finding.unexpected > 5 else ""
     return f"{finding.expectation.why} Fails for {rows}{more}. {finding.observed}".rstrip()

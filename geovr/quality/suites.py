@@ -96,6 +96,19 @@ def true(table: str, column: str, why: str, severity: Severity = "critical") -> 
     )
 
 
+def clean(
+    table: str, column: str, why: str, severity: Severity = "critical", mostly: float = 1.0
+) -> Expectation:
+    """A column that holds each row's fault in words holds none, or few enough."""
+    return Expectation(
+        table=table,
+        type="expect_column_values_to_be_in_set",
+        kwargs={"column": column, "value_set": [""], "mostly": mostly},
+        why=why,
+        severity=severity,
+    )
+
+
 def suite_digest(stage: str) -> str:
     """Digest of a gate's expectations with default thresholds; a pipeline's cache key."""
     module = importlib.import_module(f"geovr.quality.{stage.removeprefix('check_')}")

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from geovr.config import Config
-from geovr.quality.suites import Expectation, between, true
+from geovr.quality.suites import Expectation, between, clean, true
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from geovr.artifacts import ClipSet, TargetSet
+    from geovr.data.targets import GeometryTargets
+    from geovr.storage import Store
 
 
 class TargetThresholds(Config):
@@ -33,13 +35,19 @@ THRESHOLDS = TargetThresholds
 
 def suite(limits: TargetThresholds) -> list[Expectation]:
     """What targets must be before a model learns from them."""
-    targets, clips, whole = "targets", "clips", "whole"
+    objects, targets = "objects", "targets"
     low, high = limits.min_fov_degrees, limits.max_fov_degrees
     return [
-        true(clips, "has_targets", "Every clip that is trained on has targets."),
-        true(targets, "has_clip", "Targets belong to a clip of this set."),
-        true(targets, "object_sound", "The object is in the store and whole."),
-        true(targets, "frames_agree", "Targets and clip have the same frames."),
+        true("clips", "has_targets", "Every clip that is trained on has targets."),
+        Expectation(
+            table=objects,
+            type="expect_column_values_to_be_unique",
+            kwargs={"column": "clip_id"},
+            why="A clip has targets once.",
+        ),
+        clean(objects, "clip_fault", "Targets belong to a clip of this set."),
+        clean(objects, "object_fault", "The object is in the store and whole."),
+        clean(targets, "frames_fault", "Targets and clip have the same frames."),
         between(targets, "depth_finite", 1, 1, "Depth is a finite number everywhere."),
         between(targets, "depth_min", 1e-6, None, "Surfaces lie in front of the camera."),
         between(targets, "depth_max", None, limits.max_depth, "Surfaces lie at plausible depth."),
@@ -49,12 +57,12 @@ def suite(limits: TargetThresholds) -> list[Expectation]:
         between(targets, "fov_min", low, high, "The field of view is one of a camera."),
         between(targets, "fov_max", low, high, "The field of view is one of a camera."),
         between(
-            targets, "scale", limits.min_scale, limits.max_scale, "The metric scale is plausible."
+            "scales", "scale", limits.min_scale, limits.max_scale, "The metric scale is plausible."
         ),
         between(targets, "confidence_max", 0, 1, "Confidence is a share."),
         true(targets, "features_alive", "Features are finite, and none is all zero."),
         between(
-            whole,
+            "whole",
             "undefined_scale",
             0,
             limits.max_undefined_scale,
@@ -64,66 +72,92 @@ def suite(limits: TargetThresholds) -> list[Expectation]:
     ]
 
 
+_MEASURED = (
+    "name", "frames_fault", "depth_finite", "depth_min", "depth_max", "pose_finite",
+    "quaternion_error", "first_pose_error", "fov_min", "fov_max", "scale", "scale_valid",
+    "confidence_max", "features_alive",
+)  # fmt: skip
+
+
 def tables(clips: ClipSet, targets: TargetSet) -> dict[str, pd.DataFrame]:
-    """The frames that the suite looks at; `name` identifies a row."""
+    """The frames that the suite looks at; `name` identifies a row.
+
+    What can't be read is a row of `objects` only: its numbers are unknown, not wrong.
+    """
     import pandas as pd
 
     splits = set(targets.manifest.config.get("splits", ["train"]))
     wanted = clips.index[clips.index["split"].isin(splits)][["clip_id"]].copy()
     wanted["name"] = wanted["clip_id"]
     wanted["has_targets"] = wanted["clip_id"].isin(targets.index["clip_id"])
-    frames = dict(zip(clips.index["clip_id"], clips.index["num_frames"], strict=True))
+    known = {row.clip_id: row for row in clips.index.itertuples(index=False)}
     store = targets.store
-    rows = [_row(store, row, frames) for row in targets.index.itertuples(index=False)]
-    undefined = 1 - float(targets.index["scale_valid"].mean()) if len(targets.index) else 1.0
-    whole = pd.DataFrame([{"name": "the TargetSet", "undefined_scale": undefined}])
-    return {"clips": wanted, "targets": pd.DataFrame(rows), "whole": whole}
+    objects, measured = [], []
+    for row in targets.index.itertuples(index=False):
+        clip = known.get(row.clip_id)
+        columns, fault = _measure(store, row, clip)
+        identity = {"name": row.clip_id, "clip_id": row.clip_id}
+        objects.append(identity | {"clip_fault": _clip_fault(row, clip), "object_fault": fault})
+        if columns is not None:
+            measured.append({"name": row.clip_id} | columns)
+    frame = pd.DataFrame(measured, columns=list(_MEASURED))
+    valid = frame["scale_valid"].astype(bool)
+    undefined = 1 - float(valid.mean()) if len(valid) else 1.0
+    return {
+        "clips": wanted,
+        "objects": pd.DataFrame(objects, columns=["name", "clip_id", "clip_fault", "object_fault"]),
+        "targets": frame,
+        # an undefined scale is masked out in training, so its value doesn't matter
+        "scales": frame[valid],
+        "whole": pd.DataFrame([{"name": "the TargetSet", "undefined_scale": undefined}]),
+    }
 
 
-def _row(store: Any, row: Any, frames: dict[str, int]) -> dict[str, Any]:
-    import numpy as np
+def _clip_fault(row: Any, clip: Any) -> str:
+    if clip is None:
+        return "the ClipSet has no such clip"
+    if row.video_sha256 != clip.video_sha256:
+        return "made from another video of this name; run extract_targets again"
+    return ""
 
-    from geovr.data.objects import BrokenObject
+
+def _measure(store: Store, row: Any, clip: Any) -> tuple[dict[str, Any] | None, str]:
+    """Columns of one clip's targets, or why they can't be had."""
     from geovr.data.targets import read_targets
     from geovr.storage import StoreError
 
-    line: dict[str, Any] = {
-        "name": row.clip_id,
-        "has_clip": row.clip_id in frames,
-        "object_sound": True,
-        "frames_agree": False,
-        "depth_finite": 0.0,
-        "depth_min": np.nan,
-        "depth_max": np.nan,
-        "pose_finite": False,
-        "quaternion_error": np.nan,
-        "first_pose_error": np.nan,
-        "fov_min": np.nan,
-        "fov_max": np.nan,
-        "scale": np.nan,
-        "confidence_max": np.nan,
-        "features_alive": False,
-    }
     try:
-        found = read_targets(store, row)
-    except (StoreError, BrokenObject):
-        return line | {"object_sound": False}
+        return _columns(read_targets(store, row), clip), ""
+    except StoreError as error:
+        return None, str(error)
+    except (ValueError, KeyError, IndexError) as error:
+        # a tensor is missing or empty
+        reason = f"{store.uri_of(row.object_key)}: {type(error).__name__}: {error}"
+        return None, f"{reason}; delete it, run extract_targets again"
+
+
+def _columns(found: GeometryTargets, clip: Any) -> dict[str, Any]:
+    import numpy as np
+
     pose, depth = found.pose_encoding_TK, found.depth_THW
     finite = np.isfinite(depth)
     fov = np.degrees(pose[:, 7:])
     norms = np.linalg.norm(found.features_NTHWC, axis=-1)
-    return line | {
-        "frames_agree": len(pose) == len(depth) == frames.get(row.clip_id, -1),
+    counts = {len(pose), len(depth), len(found.confidence_THW), found.features_NTHWC.shape[1]}
+    expected = counts if clip is None else {int(clip.num_frames)}
+    fault = f"{sorted(counts)} frames, the clip has {sorted(expected)}"
+    return {
+        "frames_fault": "" if counts == expected else fault,
         "depth_finite": float(finite.mean()),
-        "depth_min": float(depth[finite].min()) if finite.any() else np.nan,
-        "depth_max": float(depth[finite].max()) if finite.any() else np.nan,
+        "depth_min": float(depth.min(where=finite, initial=np.inf)),
+        "depth_max": float(depth.max(where=finite, initial=-np.inf)),
         "pose_finite": bool(np.isfinite(pose).all()),
         "quaternion_error": float(np.abs(np.linalg.norm(pose[:, 3:7], axis=-1) - 1).max()),
         "first_pose_error": float(np.abs(pose[0, :7] - [0, 0, 0, 0, 0, 0, 1]).max()),
         "fov_min": float(fov.min()),
         "fov_max": float(fov.max()),
-        # an undefined scale is masked out in training; 1 lets the row pass here
-        "scale": found.metric_scale if found.metric_scale_valid else 1.0,
+        "scale": found.metric_scale,
+        "scale_valid": found.metric_scale_valid,
         "confidence_max": float(found.confidence_THW.max()),
         "features_alive": bool(np.isfinite(norms).all() and (norms > 0).all()),
     }

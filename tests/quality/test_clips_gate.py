@@ -156,7 +156,7 @@ def many_put_aside(p: Planted) -> None:
         (letter_outside, "one of the options, or a number", "train.jsonl:5"),
         (not_a_number, "one of the options, or a number", "train.jsonl:6"),
         (one_id_twice, "A question has one id", "train.jsonl:7"),
-        (many_put_aside, "Few videos were put aside", "the ClipSet"),
+        (many_put_aside, "Few videos were put aside", "0.mp4, 1.mp4"),
     ],
 )
 def test_planted_faults_are_refused_by_name(
