@@ -6,6 +6,7 @@ reaches a shell. How it ended travels back in a file too, since torchrun keeps n
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -55,7 +56,8 @@ def run(stage_name: str, config: StageConfig, inputs: dict[str, str], output: Pa
             f"{stage_name}.launch.scheduler: kubernetes is not available in this version; use"
             " inline or local_cwd"
         )
-    with tempfile.TemporaryDirectory(prefix="geovr-job-") as scratch:
+    # workers that are being stopped may still write their logs
+    with tempfile.TemporaryDirectory(prefix="geovr-job-", ignore_cleanup_errors=True) as scratch:
         job = Path(scratch) / "job.json"
         work = {
             "config": config.model_dump(mode="json"),
@@ -135,11 +137,24 @@ def _run_local(stage: Stage, launch: LaunchConfig, job: Path, scratch: Path) -> 
                     break
                 time.sleep(_POLL_S)
         except BaseException:
-            runner.cancel(handle)
+            _cancel(runner, handle)
             raise
         for follower in followers:
             follower.join(timeout=10)
         return "VANISHED" if status is None else str(status.state.name)
+
+
+def _cancel(runner: Any, handle: str) -> None:
+    """Stop the job and wait until it is gone: workers save what they have, and none is left."""
+    from torchx.specs import is_terminal
+
+    runner.cancel(handle)
+    deadline = time.monotonic() + _GRACE_S
+    while time.monotonic() < deadline:
+        status = runner.status(handle)
+        if status is None or is_terminal(status.state):
+            return
+        time.sleep(_POLL_S)
 
 
 def _follow(runner: Any, handle: str, role: str, node: int) -> None:
@@ -164,7 +179,9 @@ def work(stage_name: str, job: Path) -> None:
         call(stage, config, told["inputs"], Path(told["output"]))
     except tuple(_ERRORS.values()) as error:
         result = {"error": type(error).__name__, "message": str(error)}
-        (job.parent / "result.json").write_text(json.dumps(result))
+        # the first to fail knows why; the others are only told to stop
+        with contextlib.suppress(FileExistsError), (job.parent / "result.json").open("x") as file:
+            file.write(json.dumps(result))
         raise
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import logging
 import os
 import shutil
 import signal
@@ -66,6 +69,40 @@ class Workspace:
         assert process.returncode == code, f"{command} ended {process.returncode}:\n{output}"
         return output
 
+    def inline(self, *arguments: str, code: int = 0) -> str:
+        """Run the command line in this process, which has everything imported already."""
+        from geovr.cli import app, outcome
+
+        told = io.StringIO()
+        handler = logging.StreamHandler(told)
+        logger = logging.getLogger("geovr")
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        before = os.environ.get("GEOVR_HOME")
+        os.environ["GEOVR_HOME"] = str(self.root / ".geovr")
+
+        def run() -> None:
+            try:
+                app(list(arguments))
+            except SystemExit as end:
+                assert end.code in (0, None), f"{arguments}:\n{told.getvalue()}"
+
+        try:
+            with (
+                contextlib.chdir(self.root),
+                contextlib.redirect_stdout(told),
+                contextlib.redirect_stderr(told),
+            ):
+                ended = outcome(run)
+        finally:
+            logger.removeHandler(handler)
+            if before is None:
+                del os.environ["GEOVR_HOME"]
+            else:
+                os.environ["GEOVR_HOME"] = before
+        assert ended == code, f"{arguments} ended {ended}:\n{told.getvalue()}"
+        return told.getvalue()
+
     def geovr(self, *arguments: str, code: int = 0) -> str:
         """Run the command line."""
         return self.run("geovr", *arguments, code=code)
@@ -95,7 +132,8 @@ class Workspace:
                 assert time.monotonic() < deadline, "no checkpoint in time"
                 time.sleep(0.02)
         finally:
-            os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         assert not list((self.root / ".geovr/store/training").glob("*/finished.json"))
 

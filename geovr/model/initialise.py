@@ -227,8 +227,14 @@ def init_model(preset: Literal["tiny"], output: Path, seed: int = 0) -> Path:
 
 
 def _publish(made: Path, output: Path) -> None:
+    if output.exists() and not output.is_dir():
+        raise UserError(f"{output}: is a file; give --output a directory")
     new = {path.name: path for path in made.iterdir()}
     old = {path.name: path for path in output.iterdir()} if output.is_dir() else {}
+    for name in [name for name in old if name.startswith(".") and name.endswith(".tmp")]:
+        # what a killed write_atomic left behind
+        if any(name.startswith(f".{other}.") for other in new):
+            old.pop(name).unlink()
     foreign = sorted(
         name for name in old if name not in new or sha256_file(old[name]) != sha256_file(new[name])
     )

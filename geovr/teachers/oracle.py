@@ -9,6 +9,7 @@ Shape suffixes: N frames of the source, T sampled frames, H W pixels, C channels
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from geovr.teachers.config import OracleConfig
 
 NUM_LEVELS = 4
 _PROJECTION_SEED = 20260605
+_TENSORS = ("camera_from_world_N44", "intrinsics_N33", "depth_NHW")
 
 
 class Oracle:
@@ -67,18 +69,35 @@ class Oracle:
         """Targets of each clip, from the ground truth of its sampled frames."""
         return [self._say(clip) for clip in clips]
 
-    def _say(self, clip: Clip) -> GeometryTargets:
-        from safetensors.numpy import load_file
+    def _truth(self, clip: Clip) -> dict[str, np.ndarray]:
+        """The scene's tensors, all frames of it."""
+        from safetensors import SafetensorError, safe_open
 
-        truth = load_file(self._file(clip))
-        if clip.frame_indices_T.max() >= len(truth["depth_NHW"]):
+        path = self._file(clip)
+        try:
+            with safe_open(path, framework="np") as file:
+                record = json.loads((file.metadata() or {}).get("record", "{}"))
+                truth: dict[str, np.ndarray] = {name: file.get_tensor(name) for name in _TENSORS}
+        except (SafetensorError, ValueError) as error:
             raise UserError(
-                f"{self._file(clip)}: knows {len(truth['depth_NHW'])} frames, but clip"
-                f" {clip.clip_id} shows frame {clip.frame_indices_T.max()}; it belongs to"
-                " another video"
+                f"{path}: not a ground truth file, or not all of it ({error}), so the oracle can't"
+                f" speak about {clip.clip_id}; delete it and run `geovr simulate` again"
+            ) from None
+        frames, last = len(truth["depth_NHW"]), int(clip.frame_indices_T.max())
+        # scenes of two simulated sets have the same names, so a name proves nothing
+        other = record.get("video_sha256", clip.video_sha256) != clip.video_sha256
+        if other or last >= frames:
+            why = "was rendered with other video bytes" if other else f"knows {frames} frames"
+            raise UserError(
+                f"{path}: {why}, but clip {clip.clip_id} shows frame {last} of video"
+                f" {clip.video_sha256[:12]}; it belongs to another video; point"
+                " extract_targets.oracle.ground_truth at the directory written beside this one"
             )
-        chosen = {name: torch.from_numpy(truth[name][clip.frame_indices_T]) for name in (
-            "camera_from_world_N44", "intrinsics_N33", "depth_NHW")}  # fmt: skip
+        return truth
+
+    def _say(self, clip: Clip) -> GeometryTargets:
+        truth = self._truth(clip)
+        chosen = {name: torch.from_numpy(truth[name][clip.frame_indices_T]) for name in _TENSORS}
         depth_THW = chosen["depth_NHW"].double()
         poses_T44 = relative_to_first(chosen["camera_from_world_N44"].double())
         intrinsics_T33 = chosen["intrinsics_N33"].double()
@@ -89,7 +108,9 @@ class Oracle:
         depth_THW = depth_THW / unit
         poses_T44[:, :3, 3] /= unit
         _, H, W = depth_THW.shape
-        points = unproject(depth_THW.nan_to_num(nan=1.0), intrinsics_T33, poses_T44)
+        # bad depth is check_targets' to name; 1 keeps it from spreading over the features
+        seen = torch.where(depth_THW.isfinite(), depth_THW, 1.0)
+        points = unproject(seen, intrinsics_T33, poses_T44)
         return GeometryTargets(
             pose_encoding_TK=encode_pose(poses_T44, intrinsics_T33, (H, W)).float().numpy(),
             depth_THW=depth_THW.float().numpy(),

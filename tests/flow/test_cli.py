@@ -37,38 +37,38 @@ def test_help_imports_nothing_heavy() -> None:
 def test_the_seven_stages_then_killed_training_resumes(workspace: Workspace) -> None:
     """One workspace through all stages; the training is killed once and goes on bit for bit."""
     for stage in ("ingest", "check_clips", "extract_targets", "check_targets"):
-        workspace.geovr(stage)
-    workspace.geovr("train", "--output", "artifacts/whole", "--set", "store=.geovr/other")
+        workspace.inline(stage)
+    workspace.inline("train", "--output", "artifacts/whole", "--set", "store=.geovr/other")
     slow = ("geovr", "train", "--set", "train.checkpoint_every=1")
     workspace.kill_when_checkpointed(*slow)
-    log = workspace.geovr("train")
+    log = workspace.inline("train")
     assert workspace.curve() == workspace.curve("whole")
     whole, resumed = workspace.manifest("whole"), workspace.manifest("checkpoint")
     assert resumed["content_digest"] == whole["content_digest"]
     assert resumed["details"]["files"] == whole["details"]["files"]
     assert "6 steps" in log
-    table = workspace.geovr("evaluate")
+    table = workspace.inline("evaluate")
     assert "MEAN of 6 geometric kinds" in table and "dominant_colour (control)" in table
-    workspace.geovr("register")
+    workspace.inline("register")
     first = workspace.manifest("model_version")["details"]
     assert (first["version"], first["decision"], first["champion"]) == (1, "approved", 1)
-    workspace.geovr("register")
+    workspace.inline("register")
     assert workspace.manifest("model_version")["details"]["version"] == 1
 
-    log = workspace.geovr("train")
+    log = workspace.inline("train")
     assert "trained already" in log
-    log = workspace.geovr("extract_targets")
+    log = workspace.inline("extract_targets")
     assert "0 teacher calls, 8 reused" in log
-    log = workspace.geovr("ingest")
+    log = workspace.inline("ingest")
     assert "(0 decoded, 12 reused)" in log
 
     workspace.params({"train": {"steps": 3}})
     for stage in ("train", "evaluate", "register"):
-        workspace.geovr(stage)
+        workspace.inline(stage)
     second = workspace.manifest("model_version")["details"]
     assert second["version"] == 2
     if second["decision"] == "refused":
-        out = workspace.geovr("promote", "--version", "2", code=3)
+        out = workspace.inline("promote", "--version", "2", code=3)
         assert "refused: it is not shown to be better than version 1" in out
 
 
@@ -86,6 +86,11 @@ def test_the_seven_stages_then_killed_training_resumes(workspace: Workspace) -> 
 def test_mistakes_are_named_and_exit_2(
     workspace: Workspace, arguments: list[str], message: str
 ) -> None:
-    out = workspace.geovr(*arguments, code=2)
+    out = workspace.inline(*arguments, code=2)
     assert message in out
     assert "Traceback" not in out
+
+
+def test_a_mistake_on_the_command_line_exits_2(workspace: Workspace) -> None:
+    assert "No such option" in workspace.geovr("train", "--bogus", code=2)
+    assert "UserError: none.yaml" in workspace.geovr("train", "--params", "none.yaml", code=2)

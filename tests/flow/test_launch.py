@@ -15,8 +15,8 @@ from tests.workspace import Workspace
 
 @pytest.fixture
 def ready(workspace: Workspace) -> Workspace:
-    workspace.geovr("ingest")
-    workspace.geovr("extract_targets")
+    workspace.inline("ingest")
+    workspace.inline("extract_targets")
     return workspace
 
 
@@ -26,7 +26,7 @@ def local_cwd(nodes: int, processes: int) -> tuple[str, str]:
 
 
 def test_one_process_torchrun_and_two_nodes_give_one_loss_curve(ready: Workspace) -> None:
-    ready.geovr("train", "--output", "artifacts/one", "--set", "store=.geovr/one")
+    ready.inline("train", "--output", "artifacts/one", "--set", "store=.geovr/one")
     ready.run(
         "torchrun", "--standalone", "--nproc-per-node", "2", "-m", "geovr", "train",
         "--output", "artifacts/torchrun", "--set", "store=.geovr/torchrun",

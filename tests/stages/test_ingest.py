@@ -110,14 +110,14 @@ def test_real_footage_beside_broken_files_and_the_gate_refuses(
     for name in names:
         shutil.copy(folder / name, broken / name)
     shutil.move(broken, workspace.root / "mixed")
-    out = workspace.geovr("ingest", "--videos", "mixed")
+    out = workspace.inline("ingest", "--videos", "mixed")
     clips = ClipSet.load(workspace.root / "artifacts/clips")
     assert list(clips.index["clip_id"]) == ["bigbuckbunny", "bikes", "carphone_pristine"]
     bikes = clips.index[clips.index["clip_id"] == "bikes"].iloc[0]
     assert (bikes.width, bikes.height, bikes.num_frames) == (640, 272, 20)
     assert set(reasons(clips)) == set(BAD)
     assert all(name in out for name in BAD)
-    refused = workspace.geovr("check_clips", code=3)
+    refused = workspace.inline("check_clips", code=3)
     assert "Few videos were put aside" in refused and "report.html" in refused
 
 
