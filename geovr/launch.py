@@ -114,6 +114,7 @@ def _free_port() -> int:
 def _run_local(stage: Stage, launch: LaunchConfig, job: Path, scratch: Path) -> str:
     """Run the app with TorchX's local_cwd scheduler, following its log; gives the final state."""
     from torchx.runner import get_runner
+    from torchx.schedulers.local_scheduler import SignalException
     from torchx.specs import is_terminal
 
     logging.getLogger("torchx").setLevel(logging.WARNING)
@@ -136,6 +137,12 @@ def _run_local(stage: Stage, launch: LaunchConfig, job: Path, scratch: Path) -> 
                 if status is None or is_terminal(status.state):
                     break
                 time.sleep(_POLL_S)
+        except SignalException:
+            # TorchX's own handler of signals replaces ours
+            _cancel(runner, handle)
+            raise errors.Interrupted(
+                f"{stage.name}: stopped by a signal; the same command goes on from what is done"
+            ) from None
         except BaseException:
             _cancel(runner, handle)
             raise

@@ -54,6 +54,7 @@ def test_paths_are_never_read_by_a_shell(ready: Workspace, tmp_path: Path) -> No
     assert not list(ready.root.rglob("sentinel"))
 
 
+@pytest.mark.slow
 def test_sigterm_saves_and_leaves_no_orphans(ready: Workspace) -> None:
     ready.params({"train": {"steps": 400}})
     process = ready.start("geovr", "train", *local_cwd(1, 2))
