@@ -1,8 +1,8 @@
 """`geovr init-model`: a Qwen3-VL of toy size that loads like a downloaded one, with no network.
 
 Real architecture, real processor classes, own small tokenizer: byte-level BPE, so any text makes
-the round trip, learnt from the wordings of spatial questions, with Qwen's special tokens, and
-with every text of data/numbers.py as one token.
+the round trip (composed to NFC, as Qwen's own does), learnt from the wordings of spatial
+questions, with Qwen's special tokens, and with every text of data/numbers.py as one token.
 """
 
 from __future__ import annotations

@@ -39,6 +39,36 @@ def test_half_turns_lose_no_digits(axis: tuple[float, ...], angle: float) -> Non
     np.testing.assert_allclose(back, matrix, atol=1e-12)
 
 
+@given(
+    st.tuples(COMPONENT, COMPONENT, COMPONENT),
+    st.floats(-1e-4, 1e-4),
+    st.sampled_from([torch.float32, torch.float64]),
+)
+def test_near_half_turns_in_either_precision(
+    axis: tuple[float, ...], off: float, dtype: torch.dtype
+) -> None:
+    """Where w is about zero, and where two forms of the quaternion are about as good."""
+    length = math.hypot(*axis)
+    if length < 1e-3:
+        return
+    vector = np.asarray(axis) / length * (math.pi + off)
+    matrix = torch.from_numpy(Rotation.from_rotvec(vector).as_matrix()).to(dtype)
+    quaternion = matrix_to_quaternion(matrix)
+    tolerance = 2e-6 if dtype == torch.float32 else 1e-12
+    assert quaternion.dtype == dtype and quaternion[3] >= 0
+    assert abs(float(quaternion.norm()) - 1) < tolerance
+    np.testing.assert_allclose(quaternion_to_matrix(quaternion), matrix, atol=tolerance)
+
+
+def test_rotations_of_any_batch_shape_are_those_of_each() -> None:
+    matrices = torch.from_numpy(Rotation.random(24, random_state=1).as_matrix()).view(2, 3, 4, 3, 3)
+    quaternions = matrix_to_quaternion(matrices)
+    assert quaternions.shape == (2, 3, 4, 4)
+    for place in np.ndindex(2, 3, 4):
+        np.testing.assert_array_equal(quaternions[place], matrix_to_quaternion(matrices[place]))
+    np.testing.assert_allclose(quaternion_to_matrix(quaternions), matrices, atol=1e-12)
+
+
 def cameras(count: int) -> torch.Tensor:
     random = np.random.default_rng(2)
     poses = np.tile(np.eye(4), (count, 1, 1))
@@ -84,3 +114,15 @@ def test_normals_of_a_plane_are_the_planes() -> None:
     expected = torch.tensor([0.5, 0.25, -1.0])
     expected = expected / expected.norm()
     np.testing.assert_allclose(normals, expected.expand_as(normals), atol=1e-6)
+
+
+def test_normals_face_the_camera_that_sees_them() -> None:
+    """A wall in front of the camera, by way of unproject."""
+    intrinsics = torch.tensor([[[30.0, 0, 4], [0, 30, 3], [0, 0, 1]]]).double()
+    points = unproject(torch.full((1, 6, 8), 2.0).double(), intrinsics, torch.eye(4).double()[None])
+    normals = normals_from_points(points)
+    np.testing.assert_allclose(normals, torch.tensor([0.0, 0, -1]).expand(1, 6, 8, 3), atol=1e-12)
+
+
+def test_flat_places_have_no_normal_and_no_nan() -> None:
+    assert (normals_from_points(torch.zeros(1, 3, 3, 3)) == 0).all()

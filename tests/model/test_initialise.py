@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,40 @@ def test_one_seed_gives_one_model_and_another_gives_another(
         init_model("tiny", other, seed=0)
 
 
+def test_a_killed_run_is_finished_by_the_next(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Path.replace
+
+    def replace(self: Path, target: Path) -> Path:
+        if target.name == "tokenizer.json":
+            # what SIGKILL leaves: the temporary file, and no tidying up
+            self.with_name(f"{self.name[:-4]}.left.tmp").write_bytes(self.read_bytes()[:99])
+            raise KeyboardInterrupt
+        return original(self, target)
+
+    output = tmp_path / "tiny"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "replace", replace)
+        init_model("tiny", output, seed=0)
+    assert list(output.glob(".*.tmp")) and not (output / "config.json").exists()
+    init_model("tiny", output, seed=0)
+    assert directory_digest(output) == directory_digest(directory)
+
+
+def test_what_is_the_users_own_stays(tmp_path: Path) -> None:
+    notes = tmp_path / "model" / ".notes.tmp"
+    notes.parent.mkdir()
+    notes.write_text("mine")
+    with pytest.raises(UserError, match=r"holds other files already \(e.g. .notes.tmp\)"):
+        init_model("tiny", notes.parent)
+    assert notes.read_text() == "mine" and list(notes.parent.iterdir()) == [notes]
+    with pytest.raises(UserError, match="is a file"):
+        init_model("tiny", notes)
+    with pytest.raises(UserError, match="no preset 'huge'"):
+        init_model("huge", tmp_path / "huge")  # type: ignore[arg-type]
+
+
 def test_every_number_bin_is_one_token(processor) -> None:  # type: ignore[no-untyped-def]
     tokens = [processor.tokenizer.encode(text) for text in BIN_TEXTS]
     assert all(len(one) == 1 for one in tokens)
@@ -63,8 +98,29 @@ def test_every_number_bin_is_one_token(processor) -> None:  # type: ignore[no-un
 @settings(max_examples=80, deadline=None)
 @given(text=st.text(max_size=40))
 def test_any_text_makes_the_round_trip(processor, text: str) -> None:  # type: ignore[no-untyped-def]
+    """In Unicode's composed form: like Qwen's own, the tokenizer's normaliser is NFC."""
     ids = processor.tokenizer.encode(text, add_special_tokens=False)
-    assert processor.tokenizer.decode(ids) == text
+    assert processor.tokenizer.decode(ids) == unicodedata.normalize("NFC", text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<|im_start|>user\n3.02 m<|im_end|>", "a  b\t\n\n c ", "𝔘𝔫 e\u0301 \u200d 🏠", "13.025"],
+)
+def test_awkward_texts_make_the_round_trip(processor, text: str) -> None:  # type: ignore[no-untyped-def]
+    ids = processor.tokenizer.encode(text, add_special_tokens=False)
+    assert processor.tokenizer.decode(ids) == unicodedata.normalize("NFC", text)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.01, 5000.0])
+def test_numbers_off_the_grid_go_to_its_ends(value: float) -> None:
+    assert nearest_bin(value) == (0 if value < 1 else len(BINS) - 1)
+
+
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_what_is_no_quantity_has_no_bin(value: float) -> None:
+    with pytest.raises(ValueError, match="have a bin"):
+        nearest_bin(value)
 
 
 @given(st.floats(0.1, 1000))
