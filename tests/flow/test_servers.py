@@ -14,7 +14,6 @@ from pathlib import Path
 import boto3
 import pytest
 
-import tests.workspace
 from tests.workspace import BIN, Workspace
 
 pytestmark = pytest.mark.servers
@@ -82,8 +81,8 @@ def s3(tmp_path: Path) -> Iterator[dict[str, str]]:
 def test_the_flow_with_its_store_and_videos_on_s3(
     workspace: Workspace, s3: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = tests.workspace.environment
-    monkeypatch.setattr(tests.workspace, "environment", lambda root: real(root) | s3)
+    for name, value in s3.items():
+        monkeypatch.setenv(name, value)
     client = boto3.client("s3", endpoint_url=s3["AWS_ENDPOINT_URL"], aws_access_key_id="geovr",
                           aws_secret_access_key=SECRET, region_name="us-east-1")  # fmt: skip
     videos = workspace.root / "data/rooms/videos"
@@ -91,17 +90,17 @@ def test_the_flow_with_its_store_and_videos_on_s3(
         key = f"videos/{path.relative_to(videos).as_posix()}"
         client.upload_file(str(path), "geovr", key)
     store = ("--set", "store=s3://geovr/store")
-    logs = workspace.geovr("ingest", *store, "--set", "ingest.videos=s3://geovr/videos")
+    logs = workspace.inline("ingest", *store, "--set", "ingest.videos=s3://geovr/videos")
     for stage in ("check_clips", "extract_targets", "check_targets", "train", "evaluate"):
-        logs += workspace.geovr(stage, *store)
-    logs += workspace.geovr("register", *store)
+        logs += workspace.inline(stage, *store)
+    logs += workspace.inline("register", *store)
     assert workspace.manifest("clips")["counts"]["clips"] == 12
     prefix = workspace.manifest("checkpoint")["details"]["prefix"]
     listed = client.list_objects_v2(Bucket="geovr", Prefix=f"store/{prefix}")["Contents"]
     assert any(item["Key"].endswith("model.safetensors") for item in listed)
     assert not (workspace.root / ".geovr/store").exists()
-    assert "0 teacher calls" in workspace.geovr("extract_targets", *store)
-    assert "trained already" in workspace.geovr("train", *store)
+    assert "0 teacher calls" in workspace.inline("extract_targets", *store)
+    assert "trained already" in workspace.inline("train", *store)
 
     written = [p for p in workspace.root.rglob("*") if p.is_file()]
     assert SECRET not in logs
