@@ -174,7 +174,7 @@ def test_sigterm_saves_the_step_in_hand(
 
     monkeypatch.setattr(Run, "log_metrics", log_metrics)
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(Interrupted, match="stopped after step [23] of 4; a checkpoint stands"):
+    with pytest.raises(Interrupted, match=r"stopped after step [23] of 4; a checkpoint stands"):
         prepared.train(tmp_path, checkpoint_every=100)
     assert signal.getsignal(signal.SIGTERM) is before
     assert len(list(tmp_path.glob("store/training/*/steps/*/manifest.json"))) == 1
