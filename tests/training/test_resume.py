@@ -89,6 +89,7 @@ def test_sigkill_then_a_rerun_ends_as_if_nothing_had_happened(
     assert prepared.train(tmp_path).same(whole)
 
 
+@pytest.mark.slow
 def test_a_rerun_may_use_more_processes(prepared: Prepared, tmp_path: Path, whole: Result) -> None:
     """Two steps in this process, two under torchrun: one loss curve."""
     with pytest.raises(Killed), pytest.MonkeyPatch.context() as patch:
