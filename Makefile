@@ -25,7 +25,7 @@ setup: .venv/.ready ## Set up .venv from the lock (brings its own uv when there 
 	@command -v $(UV) >/dev/null || [ -x .uv/bin/uv ] || \
 		{ $(PYTHON) -m venv .uv && .uv/bin/pip install --quiet uv; }
 	@[ -x .venv/bin/python ] || $(UV) venv --quiet --python 3.11 .venv
-	$(UV) pip sync --quiet --python .venv/bin/python requirements.lock
+	$(UV) pip sync --quiet --compile-bytecode --python .venv/bin/python requirements.lock
 	$(UV) pip install --quiet --python .venv/bin/python --no-deps --editable .
 	@touch $@
 

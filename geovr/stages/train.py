@@ -137,8 +137,17 @@ def directory_digest(directory: Path) -> str:
 
 
 def _finished(store: Store, prefix: str) -> Finished | None:
+    """What finished training left; None when it isn't finished, or something of it is gone."""
     key = f"{prefix}/finished.json"
-    return Finished.model_validate_json(store.get(key)) if store.exists(key) else None
+    if not store.exists(key):
+        return None
+    finished = Finished.model_validate_json(store.get(key))
+    names = [f"{prefix}/export/{name}" for name in finished.files] + [f"{prefix}/curve.jsonl"]
+    missing = [name for name in names if not store.exists(name)]
+    if missing:
+        log.warning("train: %s is gone; exporting again", store.uri_of(missing[0]))
+        return None
+    return finished
 
 
 def _fit(
