@@ -10,12 +10,14 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 from geovr.data.decode_worker import OBJECT
 from geovr.data.sampling import SamplerConfig
 from geovr.data.video import LimitsConfig, VideoError
+from geovr.errors import UserError
 
 _HEADER = struct.Struct("<QB")
 _START_S = 120.0
@@ -72,13 +74,17 @@ class _Worker:
             left -= len(part)
         return b"".join(parts)
 
-    def stop(self) -> int:
-        """End the process at once; gives its exit code."""
-        self.process.kill()
-        code = self.process.wait()
+    def stop(self, grace_s: float = 0.0) -> int:
+        """End the process, at once or when it hasn't ended by itself; gives its exit code."""
+        try:
+            code = self.process.wait(grace_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
-                pipe.close()
+                with suppress(BrokenPipeError):  # a job that the dead process never read
+                    pipe.close()
         return code
 
 
@@ -118,15 +124,37 @@ class DecodePool:
 
         Raises:
             VideoError: when there is none: a refusal, a crash, or a file that takes too long.
+            UserError: when decoding processes don't start at all.
         """
-        with self._lock:
-            worker = self._idle.pop() if self._idle else None
-        worker = worker or _Worker(self.limits, self.command)
         job: dict[str, object] = {
             "paths": [str(path) for path in paths],
             "images": images,
             "sampler": self.sampler.model_dump(),
         }
+        with self._lock:
+            served = self._idle.pop() if self._idle else None
+        if served is not None:
+            try:
+                return self._ask(served, job)
+            except BrokenPipeError:
+                # an earlier file may have spoilt the process; a fresh one tells whose fault it is
+                pass
+        worker = _Worker(self.limits, self.command)
+        try:
+            return self._ask(worker, job)
+        except BrokenPipeError:
+            code = worker.process.returncode
+            if not worker.ready:
+                raise UserError(
+                    f"the decoding process doesn't start (exit code {code}); raise"
+                    f" ingest.limits.memory_mb, or see what {' '.join(self.command)} prints"
+                ) from None
+            raise VideoError(
+                f"the decoder crashed on it (exit code {code})", "re-encode it from its source"
+            ) from None
+
+    def _ask(self, worker: _Worker, job: dict[str, object]) -> bytes:
+        """A process's answer; after it the process is idle again, or has ended."""
         try:
             kind, data = worker.ask(job, self.limits.seconds)
         except TimeoutError:
@@ -136,10 +164,8 @@ class DecodePool:
                 "re-encode it, or raise ingest.limits.seconds",
             ) from None
         except BrokenPipeError:
-            code = worker.stop()
-            raise VideoError(
-                f"the decoder crashed on it (exit code {code})", "re-encode it from its source"
-            ) from None
+            worker.stop(grace_s=5.0)
+            raise
         except BaseException:
             worker.stop()
             raise

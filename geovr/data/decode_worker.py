@@ -39,6 +39,9 @@ def answer(job: dict[str, Any], limits: LimitsConfig) -> tuple[int, bytes]:
             decoded = decode_images(paths, limits)
         else:
             decoded = decode_video(paths[0], SamplerConfig(**job["sampler"]), limits)
+        return OBJECT, encode_clip(
+            decoded.frames_THWC, decoded.timestamps_T, decoded.frame_indices_T, decoded.duration
+        )
     except VideoError as error:
         return REFUSAL, json.dumps({"reason": error.reason, "remedy": error.remedy}).encode()
     except MemoryError:
@@ -48,9 +51,12 @@ def answer(job: dict[str, Any], limits: LimitsConfig) -> tuple[int, bytes]:
     except OSError as error:
         refusal = {"reason": f"it can't be read: {error.strerror}", "remedy": "check the file"}
         return REFUSAL, json.dumps(refusal).encode()
-    return OBJECT, encode_clip(
-        decoded.frames_THWC, decoded.timestamps_T, decoded.frame_indices_T, decoded.duration
-    )
+    except Exception as error:  # a decoder's bug on a strange file is that file's business alone
+        refusal = {
+            "reason": f"it can't be decoded ({type(error).__name__}: {error})",
+            "remedy": "re-encode it from its source",
+        }
+        return REFUSAL, json.dumps(refusal).encode()
 
 
 def main() -> None:
@@ -65,7 +71,8 @@ def main() -> None:
     out.flush()
     for line in sys.stdin:
         kind, data = answer(json.loads(line), limits)
-        out.write(struct.pack("<QB", len(data), kind) + data)
+        out.write(struct.pack("<QB", len(data), kind))
+        out.write(data)
         out.flush()
 
 

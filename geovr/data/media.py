@@ -20,7 +20,9 @@ class Media:
         self._store: Store | None = None
         if is_s3(uri):
             self._store = Store.open(uri)
-            self.names = self._store.keys("")
+            # keys that end in a slash are the folders that S3 consoles make
+            keys = self._store.keys("")
+            self.names = [key for key in keys if key and not key.endswith("/") and _shown(key)]
         else:
             self._paths = _local(Path(uri))
             self.names = sorted(self._paths)
@@ -43,15 +45,32 @@ class Media:
             yield path
 
 
+def _shown(name: str) -> bool:
+    return not any(part.startswith(".") for part in name.split("/"))
+
+
+def _walk(root: Path, seen: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """Files below a folder, also through links to folders; a link to nothing is named too."""
+    real = root.resolve()
+    if real in seen:
+        return
+    for path in sorted(root.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            yield from _walk(path, seen | {real})
+        else:
+            yield path
+
+
 def _local(root: Path) -> dict[str, Path]:
     if root.is_dir():
-        return {
-            path.relative_to(root).as_posix(): path
-            for path in sorted(root.rglob("*"))
-            if path.is_file() and not path.name.startswith(".")
-        }
+        return {path.relative_to(root).as_posix(): path for path in _walk(root)}
     if root.is_file() and root.suffix in (".txt", ".list"):
-        lines = [line.strip() for line in root.read_text().splitlines()]
+        try:
+            lines = [line.strip() for line in root.read_text(encoding="utf-8-sig").split("\n")]
+        except UnicodeDecodeError:
+            raise UserError(f"{root}: not a UTF-8 text; ingest.videos needs paths") from None
         return {line: root.parent / line for line in lines if line and not line.startswith("#")}
     raise UserError(
         f"{root}: no such folder; ingest.videos takes a folder, a .txt list of paths, or an s3://"

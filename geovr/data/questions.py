@@ -5,6 +5,7 @@ A reader never stops at a fault: what can't be used comes back by file and line 
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
@@ -75,8 +76,16 @@ class _RecordError(ValueError):
     """A record that is not a question; the message says why."""
 
 
-def read_questions(path: Path, split: str, layout: Layout) -> QuestionFile:
+def read_questions(
+    path: Path, split: str, layout: Layout, label: str | None = None
+) -> QuestionFile:
     """Read a question file.
+
+    Args:
+        path: a .jsonl, .json or .parquet file.
+        split: what its questions are for.
+        layout: of its records.
+        label: what to call it; its name when not given.
 
     Raises:
         UserError: when the file is missing or as a whole not of a known layout.
@@ -84,90 +93,129 @@ def read_questions(path: Path, split: str, layout: Layout) -> QuestionFile:
     if not path.is_file():
         raise UserError(f"{path}: no such question file; check ingest.questions")
     found = QuestionFile()
-    for source, record in _records(path, found):
+    label = label or path.name
+    for number, record in _records(path, label, found):
         try:
-            found.questions.append(_question(record, split, layout, source, path))
+            found.questions.append(_question(record, split, layout, label, number))
         except _RecordError as error:
-            found.refuse(source, str(error), "correct the record, or take it out")
+            found.refuse(f"{label}:{number}", str(error), "correct the record, or take it out")
     return found
 
 
-def _records(path: Path, found: QuestionFile) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Raw records with their place; broken lines are refused and passed over."""
+def _records(path: Path, label: str, found: QuestionFile) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Raw records with their number; broken lines are refused and passed over."""
     if path.suffix == ".parquet":
-        import pandas as pd
-
-        for row, record in enumerate(pd.read_parquet(path).to_dict("records")):
-            yield f"{path.name}:{row + 1}", {str(k): v for k, v in record.items()}
+        yield from enumerate(_parquet(path), start=1)
         return
     # a byte-order mark and Windows line ends are no reason to refuse anything
-    text = path.read_text(encoding="utf-8-sig")
-    if text.lstrip().startswith("["):
+    data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    lines = data.split(b"\n")  # splitlines would also split at separators within a text
+    first, *others = [line for line in lines if line.strip()] or [b""]
+    if first.lstrip().startswith(b"[") and not (others and _is_json(first)):
         try:
-            records = json.loads(text)
+            records = json.loads(data)
         except json.JSONDecodeError as error:
             raise UserError(f"{path}:{error.lineno}: broken JSON: {error.msg}") from None
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{path}: not readable JSON: {error}") from None
         for number, record in enumerate(records, start=1):
-            yield from _checked(f"{path.name}:{number}", record, found)
+            yield from _checked(number, record, label, found)
         return
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        source = f"{path.name}:{number}"
         try:
             record = json.loads(line)
         except json.JSONDecodeError as error:
             reason = f"broken JSON: {error.msg} at column {error.colno}"
-            found.refuse(source, reason, "correct the line, or take it out")
+        except UnicodeDecodeError as error:
+            reason = f"not UTF-8 at byte {error.start + 1} of the line"
+        except (ValueError, RecursionError) as error:
+            reason = f"not readable JSON: {error}"
+        else:
+            yield from _checked(number, record, label, found)
             continue
-        yield from _checked(source, record, found)
+        found.refuse(f"{label}:{number}", reason, "correct the line, or take it out")
 
 
-def _checked(source: str, record: Any, found: QuestionFile) -> Iterator[tuple[str, dict[str, Any]]]:
+def _is_json(line: bytes) -> bool:
+    """Whether a first line is a whole value, so that the file is JSON lines."""
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _parquet(path: Path) -> list[dict[str, Any]]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        # pylist, not pandas: lists stay lists, and a missing whole number stays one
+        return list(pyarrow.parquet.read_table(path).to_pylist())
+    except (pyarrow.ArrowException, OSError) as error:
+        raise UserError(f"{path}: not a readable parquet file: {error}") from None
+
+
+def _checked(
+    number: int, record: Any, label: str, found: QuestionFile
+) -> Iterator[tuple[int, dict[str, Any]]]:
     if isinstance(record, dict):
-        yield source, record
+        yield number, record
     else:
-        found.refuse(source, "not a JSON object", "correct the record, or take it out")
+        found.refuse(f"{label}:{number}", "not a JSON object", "correct the record, or take it out")
 
 
 def _question(
-    record: dict[str, Any], split: str, layout: Layout, source: str, path: Path
+    record: dict[str, Any], split: str, layout: Layout, label: str, number: int
 ) -> Question:
     if layout == "auto":
         layout = _layout_of(record)
-    line = source.rpartition(":")[2]
+    identity = record.get("id")
+    if identity is None or isinstance(identity, (dict, list)) or not str(identity).strip():
+        identity = f"{label.removesuffix(Path(label).suffix)}:{number}"
     if layout == "vsibench":
         question, options = _text(record, "question"), _options(record.get("options"))
         media: tuple[str, ...] = (f"{_text(record, 'dataset')}/{_text(record, 'scene_name')}.mp4",)
         answer, kind = str(_need(record, "ground_truth")).strip(), _text(record, "question_type")
-        identity = str(record.get("id", f"{path.stem}:{line}"))
     else:
         question, options, answer = _conversation(record)
-        kind = str(record.get("question_type", "unknown"))
-        identity = str(record.get("id", f"{path.stem}:{line}"))
+        kind = str(record.get("question_type") or "unknown")
         if layout == "vlm3r":
             # the authors' videos of ScanNet++ lie in a folder of another name
-            folder = _text(record, "data_source").replace("scannetpp", "scannetppv2")
+            folder = _text(record, "data_source")
+            folder = "scannetppv2" if folder == "scannetpp" else folder
             media = (f"{folder}/{_text(record, 'scene_name')}.mp4",)
         else:
             media = _media(record)
+    _check_text(str(identity), *media, kind, question, *(options or ()), answer)
     return Question(
-        id=identity,
+        id=str(identity),
         media=media,
         kind=kind,
         question=question,
         options=options,
         answer=_valid_answer(answer, options),
         split=split,
-        source=source,
+        source=f"{label}:{number}",
     )
 
 
+def _check_text(*values: str) -> None:
+    """Half a surrogate pair is valid JSON, but no text that a table could hold."""
+    try:
+        "".join(values).encode()
+    except UnicodeEncodeError as error:
+        raise _RecordError(f"it holds half a character: {error.object[error.start]!r}") from None
+
+
 def _layout_of(record: dict[str, Any]) -> Layout:
-    if "ground_truth" in record:
+    if record.get("ground_truth") is not None:
         return "vsibench"
     if "conversations" in record:
-        return "vlm3r" if "data_source" in record and "video" not in record else "vsi590k"
+        named = record.get("video") or record.get("image")
+        return "vlm3r" if "data_source" in record and not named else "vsi590k"
     raise _RecordError("it has neither `conversations` nor `ground_truth`, so no known layout")
 
 
@@ -186,7 +234,7 @@ def _text(record: dict[str, Any], name: str) -> str:
 
 
 def _media(record: dict[str, Any]) -> tuple[str, ...]:
-    value = record.get("video", record.get("image"))
+    value = record.get("video") or record.get("image")
     names = value if isinstance(value, list) else [value]
     if not names or not all(isinstance(name, str) and name for name in names):
         raise _RecordError("neither `video` nor `image` names a file")
@@ -196,8 +244,9 @@ def _media(record: dict[str, Any]) -> tuple[str, ...]:
 def _options(value: Any) -> tuple[str, ...] | None:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
-    options = tuple(str(option) for option in value)
-    return options or None
+    if not isinstance(value, (list, tuple)) or not all(isinstance(o, str) and o for o in value):
+        raise _RecordError(f"field 'options' must be a list of texts, found {value!r}")
+    return tuple(value) or None
 
 
 def _conversation(record: dict[str, Any]) -> tuple[str, tuple[str, ...] | None, str]:
@@ -205,7 +254,10 @@ def _conversation(record: dict[str, Any]) -> tuple[str, tuple[str, ...] | None, 
     turns = record.get("conversations")
     if not isinstance(turns, list) or len(turns) < 2:
         raise _RecordError("`conversations` needs a question and an answer")
-    asked, told = (str(turn.get("value") or "").strip() for turn in turns[:2])
+    if not all(isinstance(turn, dict) for turn in turns[:2]):
+        raise _RecordError("each turn of `conversations` must be an object with a `value`")
+    values = [turn.get("value") for turn in turns[:2]]
+    asked, told = ("" if value is None else str(value).strip() for value in values)
     for prefix in _PREFIXES:
         asked = asked.removeprefix(prefix).strip()
     wording: list[str] = []
@@ -231,9 +283,9 @@ def _valid_answer(answer: str, options: tuple[str, ...] | None) -> str:
         _RecordError: for a letter outside the options, or what is no finite number.
     """
     if options is not None:
-        letter = answer.strip().rstrip(".").split(".")[0].strip().upper()
+        letter = re.split(r"[.)]", answer.strip())[0].strip().upper()
         letters = [option.lstrip()[:1].upper() for option in options]
-        if letter not in letters:
+        if not letter or letter not in letters:
             raise _RecordError(f"its answer {answer!r} is outside its options {', '.join(letters)}")
         return letter
     try:

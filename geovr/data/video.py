@@ -14,6 +14,7 @@ from pydantic import Field
 
 from geovr.config import Config
 from geovr.data.sampling import SamplerConfig, choose_frames
+from geovr.data.truncation import announced_size
 
 CONTAINERS = ("mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm")
 CODECS = ("h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "mpeg4")
@@ -58,8 +59,15 @@ def decode_video(path: Path, sampler: SamplerConfig, limits: LimitsConfig) -> De
     """
     import av
 
-    if path.stat().st_size == 0:
+    size = path.stat().st_size
+    if size == 0:
         raise VideoError("the file is empty", "copy it again")
+    announced = announced_size(path)
+    if announced is not None and announced > size:
+        raise VideoError(
+            f"it is cut off: its header announces {announced} bytes, {size} are there",
+            "copy it again",
+        )
     # the lists keep a playlist in disguise from opening other files or addresses
     options = {
         "protocol_whitelist": "file",
@@ -69,6 +77,8 @@ def decode_video(path: Path, sampler: SamplerConfig, limits: LimitsConfig) -> De
     try:
         with av.open(str(path), options=options) as container:
             return _decode_container(container, sampler, limits)
+    except MemoryError:
+        raise  # FFmpeg's own too: the limit's fault, not the file's
     except (av.error.FFmpegError, EOFError) as error:
         raise VideoError(
             f"not a readable video ({error.__class__.__name__})",
@@ -112,19 +122,17 @@ def _is_cover(stream: Any) -> bool:
 
 
 def _packet_index(container: Any, stream: Any) -> tuple[np.ndarray, np.ndarray, float]:
-    """Presentation times (in the stream's unit, ascending), key-frame flags, seconds in all."""
+    """Presentation times (in the stream's unit, ascending), key-frame flags, seconds in all.
+
+    What an edit list hides (the trimmed ends of a phone's recording) is not presented.
+    """
     packets = [
         (packet.pts, packet.is_keyframe, packet.duration or 0)
         for packet in container.demux(stream)
-        if packet.size and packet.pts is not None
+        if packet.size and packet.pts is not None and not packet.is_discard
     ]
     if not packets:
         raise VideoError("it has no frames", "copy or encode it again")
-    if stream.frames and len(packets) < stream.frames:
-        raise VideoError(
-            f"it is cut off: its header announces {stream.frames} frames, {len(packets)} are there",
-            "copy it again",
-        )
     packets.sort()
     pts_N = np.asarray([pts for pts, _, _ in packets], dtype=np.int64)
     if len(np.unique(pts_N)) < len(pts_N):
@@ -147,27 +155,43 @@ def _read_frames(
     """The chosen frames; only they are converted to RGB."""
     keys = np.flatnonzero(keys_N)
     longest_gop = int(np.diff(np.append(keys, len(pts_N))).max()) if len(keys) else len(pts_N)
-    stride = int(np.diff(chosen).min()) if len(chosen) > 1 else len(pts_N)
+    stride = int(np.diff(chosen).min()) if len(chosen) > 1 else 0
+    wanted = pts_N[chosen].tolist()
     found: dict[int, np.ndarray] = {}
-    runs = [[pts] for pts in pts_N[chosen].tolist()]
-    if stride <= longest_gop:
-        # seeking would decode each group of pictures several times
-        runs = [pts_N[chosen].tolist()]
-    for run in runs:
-        wanted = set(run)
-        container.seek(int(run[0]) if len(runs) > 1 else int(pts_N[0]), stream=stream)
-        for frame in container.decode(stream):
-            if frame.pts in wanted:
-                found[frame.pts] = _upright(frame, max_side)
-                wanted.discard(frame.pts)
-            if not wanted:
-                break
-    missing = len(chosen) - len(found)
+    if stride > longest_gop:
+        # else seeking would decode each group of pictures several times
+        for place in chosen.tolist():
+            before = keys[keys <= place]
+            start = int(pts_N[before[-1]]) if len(before) else int(pts_N[0])
+            found |= _read_run(container, stream, start, {int(pts_N[place])}, max_side)
+    missing = set(wanted) - found.keys()
     if missing:
+        # also where a seek came out behind its frame, as it can with open groups of pictures
+        found |= _read_run(container, stream, int(pts_N[0]), missing, max_side)
+    lost = len(set(wanted) - found.keys())
+    if lost:
         raise VideoError(
-            f"{missing} of its {len(chosen)} sampled frames can't be decoded", "re-encode it"
+            f"{lost} of its {len(chosen)} sampled frames can't be decoded", "re-encode it"
         )
-    return [found[pts] for pts in pts_N[chosen].tolist()]
+    frames = [found[pts] for pts in wanted]
+    if len({frame.shape for frame in frames}) > 1:
+        raise VideoError("its frames change size", "re-encode it at one size")
+    return frames
+
+
+def _read_run(
+    container: Any, stream: Any, start: int, wanted: set[int], max_side: int
+) -> dict[int, np.ndarray]:
+    """The wanted frames that decoding from the key frame at or before `start` gives."""
+    found: dict[int, np.ndarray] = {}
+    last = max(wanted)
+    container.seek(start, stream=stream)
+    for frame in container.decode(stream):
+        if frame.pts in wanted:
+            found[frame.pts] = _upright(frame, max_side)
+        if len(found) == len(wanted) or (frame.pts is not None and frame.pts > last):
+            break
+    return found
 
 
 def _upright(frame: Any, max_side: int) -> np.ndarray:
@@ -205,6 +229,10 @@ def decode_images(paths: list[Path], limits: LimitsConfig) -> Decoded:
                 if frames and upright.size != frames[0].shape[1::-1]:
                     upright = upright.resize(frames[0].shape[1::-1], Image.Resampling.LANCZOS)
                 frames.append(np.asarray(upright))
+        except Image.DecompressionBombError:
+            raise VideoError(
+                f"{path.name} has too many pixels", "scale it down to less than 100 megapixels"
+            ) from None
         except (UnidentifiedImageError, OSError, SyntaxError) as error:
             raise VideoError(
                 f"{path.name} is not a readable JPEG or PNG ({error})", "save it again"

@@ -11,9 +11,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import tempfile
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,7 @@ from geovr.config import Config, StageConfig, digest
 from geovr.data.questions import Question, QuestionSource
 from geovr.data.sampling import SamplerConfig
 from geovr.data.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, LimitsConfig, VideoError
+from geovr.errors import UserError
 from geovr.storage import Store, dvc_pointer, fetch_dvc, is_s3, sha256_file, write_atomic
 
 if TYPE_CHECKING:
@@ -85,15 +88,17 @@ def ingest(config: IngestConfig, *, output: Path) -> ClipSet:
     media = Media(_below(root, config.videos or ""))
     questions: list[Question] = []
     quarantine: list[dict[str, str]] = []
-    for source in config.questions:
-        found = read_questions(Path(_below(root, source.path)), source.split, source.layout)
+    places = [_below(root, source.path) for source in config.questions]
+    for source, place, label in zip(config.questions, places, _labels(places), strict=True):
+        with _local_file(place) as path:
+            found = read_questions(path, source.split, source.layout, label)
         questions += found.questions
         quarantine += [_aside("question", *fault) for fault in found.faults]
-    sources, refused = _sources(media, questions)
+    sources, refused = _sources(media, questions, places)
     quarantine += refused
     rows, failed, decoded = _decode_all(config, media, sources)
     quarantine += failed
-    joined, orphans = _join(questions, rows)
+    joined, orphans = _join(questions, rows, sources)
     quarantine += orphans
     return _write(config, output, version, rows, joined, quarantine, decoded)
 
@@ -113,17 +118,51 @@ def _below(root: Path | None, path: str) -> str:
     return path if root is None or is_s3(path) else str(root / path)
 
 
+@contextmanager
+def _local_file(place: str) -> Iterator[Path]:
+    """A question file on this machine, for as long as the block runs."""
+    if not is_s3(place):
+        yield Path(place)
+        return
+    prefix, _, name = place.rpartition("/")
+    store = Store.open(prefix)
+    if not store.exists(name):
+        raise UserError(f"{place}: no such question file; check ingest.questions")
+    with tempfile.TemporaryDirectory(prefix="geovr-") as scratch:
+        path = Path(scratch) / name
+        path.write_bytes(store.get(name))
+        yield path
+
+
+def _labels(places: list[str]) -> list[str]:
+    """The shortest end of each path that no other path shares."""
+    parts = [tuple(place.split("/")) for place in places]
+    for depth in range(1, max(map(len, parts), default=0) + 1):
+        labels = ["/".join(part[-depth:]) for part in parts]
+        if len(set(labels)) == len(set(parts)):
+            return labels
+    return places
+
+
 def _aside(what: str, name: str, reason: str, remedy: str) -> dict[str, str]:
     return {"what": what, "name": name, "reason": reason, "remedy": remedy}
 
 
 def _sources(
-    media: Media, questions: list[Question]
+    media: Media, questions: list[Question], places: list[str]
 ) -> tuple[dict[str, _Source], list[dict[str, str]]]:
     """Clip id -> files. Every file is a clip of its own; several images of a question are one."""
     sources: dict[str, _Source] = {}
     refused = []
+    asked = {place if is_s3(place) else str(Path(place).resolve()) for place in places}
     for name in media.names:
+        shown = name.encode("utf-8", "backslashreplace").decode()
+        if shown != name:
+            refused.append(_aside("video", shown, "its name is not UTF-8", "rename it"))
+            continue
+        place = media.uri_of(name)
+        if (place if is_s3(place) else str(Path(place).resolve())) in asked:
+            continue  # a question file that lies among the videos
         suffix = Path(name).suffix.lower()
         if suffix not in VIDEO_SUFFIXES + IMAGE_SUFFIXES:
             reason = f"its suffix {suffix or '(none)'} is neither a video's nor an image's"
@@ -148,7 +187,7 @@ def _decode_all(
     from geovr.progress import progress
 
     store = Store.open(config.store)
-    rows, failed, decoded = [], [], 0
+    rows, failed, decoded, locks = [], [], 0, _Locks()
     with (
         DecodePool(config.sampler, config.limits) as pool,
         ThreadPoolExecutor(config.workers) as threads,
@@ -157,7 +196,7 @@ def _decode_all(
 
         def one(item: tuple[str, _Source]) -> tuple[dict[str, Any], bool] | VideoError:
             try:
-                return _one(config, media, store, pool, *item)
+                return _one(config, media, store, pool, locks, *item)
             except VideoError as error:
                 return error
 
@@ -185,11 +224,42 @@ def sampler_key(config: IngestConfig) -> str:
     )[:16]
 
 
+class _Locks:
+    """One lock a key: two names of the same bytes are decoded once."""
+
+    def __init__(self) -> None:
+        self._locks: dict[str, threading.Lock] = {}
+
+    def of(self, key: str) -> threading.Lock:
+        """The lock of a key."""
+        return self._locks.setdefault(key, threading.Lock())
+
+
+def _hashes(paths: list[Path]) -> list[str]:
+    """sha256 of each file.
+
+    Raises:
+        VideoError: naming the first that can't be read.
+    """
+    hashes = []
+    for path in paths:
+        try:
+            if path.exists() and not path.is_file():
+                raise VideoError("it is no regular file", "take it out")
+            hashes.append(sha256_file(path))
+        except FileNotFoundError:
+            raise VideoError("the file is missing", "put it there, or take its name out") from None
+        except OSError as error:
+            raise VideoError(f"it can't be read: {error.strerror}", "check the file") from None
+    return hashes
+
+
 def _one(
     config: IngestConfig,
     media: Media,
     store: Store,
     pool: DecodePool,
+    locks: _Locks,
     clip_id: str,
     source: _Source,
 ) -> tuple[dict[str, Any], bool]:
@@ -198,14 +268,14 @@ def _one(
     from geovr.storage import sha256_bytes
 
     with ExitStack() as files:
-        try:
-            paths = [files.enter_context(media.open(name)) for name in source.names]
-            hashes = [sha256_file(path) for path in paths]
-        except FileNotFoundError:
-            raise VideoError("the file is missing", "correct the list") from None
+        paths = [files.enter_context(media.open(name)) for name in source.names]
+        hashes = _hashes(paths)
         sha256 = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode())
         sha256 = sha256 if isinstance(sha256, str) else sha256.hexdigest()
-        key = f"clips/{sampler_key(config)}/{sha256[:2]}/{sha256}.safetensors"
+        # an image's bytes under a video's name are no video, whatever the store holds
+        ending = "images.safetensors" if source.images else "safetensors"
+        key = f"clips/{sampler_key(config)}/{sha256[:2]}/{sha256}.{ending}"
+        files.enter_context(locks.of(key))
         tensors = None
         if store.exists(key):
             data = store.get(key)
@@ -217,7 +287,7 @@ def _one(
         if tensors is None:
             data = pool.decode(paths, images=source.images)
             tensors = unseal(data)
-            if [sha256_file(path) for path in paths] != hashes:
+            if _hashes(paths) != hashes:
                 raise VideoError("it changed while it was read", "run ingest again")
             store.put(key, data)
     frames = tensors["frames_THWC"]
@@ -242,17 +312,18 @@ def _one(
 
 
 def _join(
-    questions: list[Question], rows: list[dict[str, Any]]
+    questions: list[Question], rows: list[dict[str, Any]], sources: dict[str, _Source]
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """Questions with their clips; each clip takes the split of its questions, train first."""
-    by_name: dict[tuple[str, ...], dict[str, Any]] = {}
-    for row in rows:
-        by_name[(str(row["clip_id"]),)] = row
+    by_id = {str(row["clip_id"]): row for row in rows}
+    by_names = {source.names: clip_id for clip_id, source in sources.items()}
     joined, aside, seen = [], [], dict[str, str]()
     for question in questions:
-        stems = tuple(name.removesuffix(Path(name).suffix) for name in question.media)
-        clip_id = stems if len(stems) == 1 else ("+".join(question.media),)
-        row_of = by_name.get(clip_id) or by_name.get(question.media)
+        clip_id = by_names.get(question.media)
+        if clip_id is None and len(question.media) == 1:
+            # benchmarks name an .mp4 where the video may have come as an .mkv
+            clip_id = question.media[0].removesuffix(Path(question.media[0]).suffix)
+        row_of = by_id.get(clip_id or "")
         if row_of is None:
             aside.append(
                 _aside(

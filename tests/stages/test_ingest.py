@@ -79,7 +79,7 @@ def broken(tmp_path: Path) -> Path:
 BAD = {
     "text.mp4": "not a readable video",
     "empty.mp4": "the file is empty",
-    "truncated.mp4": "not a readable video",
+    "truncated.mp4": "it is cut off: its header announces",
     "sound.mp4": "it has no video stream",
     "playlist.mp4": "not a readable video",
     "notes.pdf": "its suffix .pdf is neither",
