@@ -11,8 +11,8 @@ from PIL import Image
 
 
 def picture(number: int, width: int = 64, height: int = 48) -> np.ndarray:
-    """A frame whose brightness tells its number, with a bright upper left corner."""
-    frame = np.full((height, width, 3), 10 + 3 * number, dtype=np.uint8)
+    """A frame whose brightness tells its number (modulo 80), with a bright upper left corner."""
+    frame = np.full((height, width, 3), 10 + 3 * (number % 80), dtype=np.uint8)
     frame[: height // 4, : width // 4] = 250
     return frame
 
@@ -79,4 +79,62 @@ def write_image(path: Path, number: int = 0, size: tuple[int, int] = (64, 48)) -
     """A PNG file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(picture(number, *size)).save(path)
+    return path
+
+
+def encode(path: Path, codec: str, numbers: range, options: dict[str, str] | None = None) -> Path:
+    """A 25 fps file of any codec and container, whose frames differ by more than brightness."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.options = options or {}
+        for number in numbers:
+            pixels = np.roll(picture(number % 60), 3 * number, axis=1)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def remux(path: Path, target: Path, options: dict[str, str] | None = None) -> Path:
+    """The same packets in another container, or laid out otherwise."""
+    with av.open(str(path)) as source, av.open(str(target), "w", options=options or {}) as made:
+        stream = made.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                made.mux(packet)
+    return target
+
+
+def trim(path: Path, target: Path, start_s: float, seconds: float) -> Path:
+    """A copy of an mp4 whose edit list shows only a part, as phones trim recordings."""
+    with av.open(str(path)) as container:
+        base = container.streams.video[0].time_base
+    data = bytearray(path.read_bytes())
+    at = data.index(b"elst") + 12
+    start = int.from_bytes(data[at + 4 : at + 8], "big") + round(start_s / base)
+    # durations are in the movie's unit, milliseconds here
+    data[at : at + 8] = round(seconds * 1000).to_bytes(4, "big") + start.to_bytes(4, "big")
+    target.write_bytes(data)
+    return target
+
+
+def cut(path: Path, target: Path, share: float) -> Path:
+    """The first part of a file, as a broken download leaves it."""
+    data = path.read_bytes()
+    target.write_bytes(data[: round(len(data) * share)])
+    return target
+
+
+def write_huge(path: Path, width: int, height: int) -> Path:
+    """One black frame of huge dimensions in a small file."""
+    with av.open(str(path), "w") as made:
+        stream = made.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.options = {"preset": "ultrafast", "crf": "51"}
+        frame = av.VideoFrame(width, height, "yuv420p")
+        for plane in frame.planes:
+            plane.update(bytes(plane.buffer_size))
+        made.mux(stream.encode(frame))
+        made.mux(stream.encode(None))
     return path

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from geovr.data.decode_worker import OBJECT
+from geovr.data.decode_worker import EXHAUSTED, OBJECT
 from geovr.data.sampling import SamplerConfig
 from geovr.data.video import LimitsConfig, VideoError
 from geovr.errors import UserError
@@ -150,7 +150,8 @@ class DecodePool:
                     f" ingest.limits.memory_mb, or see what {' '.join(self.command)} prints"
                 ) from None
             raise VideoError(
-                f"the decoder crashed on it (exit code {code})", "re-encode it from its source"
+                f"the decoder crashed on it (exit code {code})",
+                "re-encode it, or raise ingest.limits.memory_mb",
             ) from None
 
     def _ask(self, worker: _Worker, job: dict[str, object]) -> bytes:
@@ -169,8 +170,11 @@ class DecodePool:
         except BaseException:
             worker.stop()
             raise
-        with self._lock:
-            self._idle.append(worker)
+        if kind == EXHAUSTED:
+            worker.stop()  # what is left of its memory must not be the next file's fault
+        else:
+            with self._lock:
+                self._idle.append(worker)
         if kind == OBJECT:
             return data
         refusal = json.loads(data)

@@ -1,8 +1,8 @@
 """The process that opens untrusted files: little memory, no files to write, one job at a time.
 
 Jobs come as JSON lines on standard input; each answer on standard output is eight bytes of length,
-then a byte that tells an object (0) from a JSON refusal (1), then that. A first, empty answer (2)
-says that the process is ready.
+then a byte that tells an object (0) from a JSON refusal (1; 3 when memory ran out, after which the
+process is not asked again), then that. A first, empty answer (2) says that the process is ready.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from geovr.data.clips import encode_clip
 from geovr.data.sampling import SamplerConfig
 from geovr.data.video import LimitsConfig, VideoError, decode_images, decode_video
 
-OBJECT, REFUSAL, READY = 0, 1, 2
+OBJECT, REFUSAL, READY, EXHAUSTED = 0, 1, 2, 3
 
 
 def limit_process(limits: LimitsConfig) -> None:
@@ -47,7 +47,7 @@ def answer(job: dict[str, Any], limits: LimitsConfig) -> tuple[int, bytes]:
     except MemoryError:
         reason = f"decoding needs more than {limits.memory_mb} MB"
         remedy = "scale it down, or raise ingest.limits.memory_mb"
-        return REFUSAL, json.dumps({"reason": reason, "remedy": remedy}).encode()
+        return EXHAUSTED, json.dumps({"reason": reason, "remedy": remedy}).encode()
     except OSError as error:
         refusal = {"reason": f"it can't be read: {error.strerror}", "remedy": "check the file"}
         return REFUSAL, json.dumps(refusal).encode()

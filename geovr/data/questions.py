@@ -173,6 +173,10 @@ def _question(
     if layout == "auto":
         layout = _layout_of(record)
     identity = record.get("id")
+    if isinstance(identity, float) and identity.is_integer():
+        identity = int(identity)  # tables with an id missing hold the others so
+    if isinstance(identity, float):
+        identity = None
     if identity is None or isinstance(identity, (dict, list)) or not str(identity).strip():
         identity = f"{label.removesuffix(Path(label).suffix)}:{number}"
     if layout == "vsibench":

