@@ -1,8 +1,10 @@
 """The one bundle of tensors that a model reads, and how rows become one.
 
-Shape suffixes: B rows, L tokens of the longest row, V visual tokens of all rows, N time slots of
-all rows, M places with a label, P patches of all rows, E values of one frame's patch.
-Indices point into the flattened (B * L) tokens.
+A row may show any number of clips, none too; clips are counted over all rows, in their order.
+
+Shape suffixes: B rows, L tokens of the longest row, I clips of all rows, V visual tokens of all
+rows, N camera tokens, S scale tokens, M places with a label, P patches of all rows, E values of a
+patch. Indices point into the flattened (B * L) tokens.
 """
 
 from __future__ import annotations
@@ -27,6 +29,18 @@ class Targets:
     features_NTHWC: torch.Tensor
     moving: bool
 
+    def at(self, frames: np.ndarray) -> Targets:
+        """The targets of some frames, of which the first is the clip's first: it is the world."""
+        if len(frames) == len(self.depth_THW):
+            return self
+        chosen = torch.from_numpy(frames)
+        return replace(
+            self,
+            pose_encoding_TK=self.pose_encoding_TK[chosen],
+            depth_THW=self.depth_THW[chosen],
+            features_NTHWC=self.features_NTHWC[:, chosen],
+        )
+
     def to(self, device: torch.device) -> Targets:
         """Tensors on a device."""
         return replace(
@@ -40,49 +54,64 @@ class Targets:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows padded to one length. `targets` holds None for rows without targets."""
+    """Rows padded to one length. `targets` holds None for clips without targets."""
 
     input_ids_BL: torch.Tensor
     position_ids_3BL: torch.Tensor
     segment_BL: torch.Tensor
     order_BL: torch.Tensor
+    questions_B: torch.Tensor
     patches_PE: torch.Tensor
-    grid_B3: torch.Tensor
-    """Patches per row: time slots, down, across (before merging)."""
+    grid_I3: torch.Tensor
+    """Patches per clip: time slots, down, across (before merging)."""
+    row_I: torch.Tensor
+    """The row that shows the clip."""
     visual_V: torch.Tensor
     camera_N: torch.Tensor
     camera_first_N: torch.Tensor
     """True for the first slot of a clip, whose token differs from the others'."""
+    camera_slots_I: torch.Tensor
+    """Camera tokens of each clip: one a slot, or none."""
     scale_S: torch.Tensor
-    """One a row, or none at all without tokens."""
+    scaled_I: torch.Tensor
+    """Whether the clip has a scale token."""
     label_at_M: torch.Tensor
     label_M: torch.Tensor
     answer_at: torch.Tensor
-    questions_B: torch.Tensor
     targets: tuple[Targets | None, ...]
 
     def __post_init__(self) -> None:
-        rows = self.input_ids_BL.shape[0]
-        if not rows == self.grid_B3.shape[0] == self.questions_B.shape[0] == len(self.targets):
-            raise ValueError("batch: ids, grids, question counts and targets differ in rows")
-        if int(self.grid_B3.prod(-1).sum()) != self.patches_PE.shape[0]:
+        if self.input_ids_BL.shape[0] != self.questions_B.shape[0]:
+            raise ValueError("batch: ids and question counts differ in rows")
+        if not len(self.grid_I3) == len(self.row_I) == len(self.targets):
+            raise ValueError("batch: grids, rows of clips and targets differ in clips")
+        if int(self.grid_I3.prod(-1).sum()) != self.patches_PE.shape[0]:
             raise ValueError("batch: the grids don't add up to the patches")
+
+    def weights(self) -> list[float]:
+        """How often each clip counts: a packed row stands for as many samples as questions."""
+        return [float(value) for value in self.questions_B[self.row_I].tolist()]
 
     def counts(self) -> dict[str, float]:
         """Per loss term, the samples (weighted by their questions) or labels that it sums over."""
-        weighted = [
-            (float(questions), target)
-            for questions, target in zip(self.questions_B.tolist(), self.targets, strict=True)
-            if target is not None
-        ]
-        every = sum(weight for weight, _ in weighted)
-        return {
-            "text": float(len(self.label_M)),
-            "camera": sum(weight for weight, target in weighted if target.moving),
-            "depth": every,
-            "scale": sum(weight for weight, target in weighted if target.metric_scale_valid),
-            "features": every,
-        }
+        counts = {"text": float(len(self.label_M))} | dict.fromkeys(
+            ("camera", "depth", "scale", "features"), 0.0
+        )
+        clips = zip(
+            self.weights(),
+            self.targets,
+            self.camera_slots_I.tolist(),
+            self.scaled_I.tolist(),
+            strict=True,
+        )
+        for weight, target, slots, scaled in clips:
+            if target is None:
+                continue
+            counts["depth"] += weight
+            counts["features"] += weight
+            counts["camera"] += weight * (slots > 0 and target.moving)
+            counts["scale"] += weight * (scaled and target.metric_scale_valid)
+        return counts
 
     def to(self, device: torch.device) -> Batch:
         """The batch on a device."""
@@ -111,7 +140,15 @@ def collate(
     targets: Sequence[Targets | None],
     pad: int,
 ) -> Batch:
-    """Pad rows to one length and gather their indices."""
+    """Pad rows to one length and gather their indices.
+
+    Args:
+        rows: one or more.
+        patches: of each clip, in the order in which rows show them.
+        grids: of each clip.
+        targets: of each clip.
+        pad: token id of padding.
+    """
     B, L = len(rows), max(len(row.ids_L) for row in rows)
     ids = np.full((B, L), pad, dtype=np.int64)
     positions = np.zeros((3, B, L), dtype=np.int64)
@@ -128,21 +165,27 @@ def collate(
         return torch.from_numpy(np.concatenate(parts).astype(np.int64))
 
     label_at = np.flatnonzero(predict.reshape(-1) != IGNORE)
-    first = [np.arange(len(row.camera)) == 0 for row in rows]
+    slots = [n for row in rows for n in row.camera_slots]
+    first = [np.arange(n) == 0 for n in slots]
     return Batch(
         input_ids_BL=torch.from_numpy(ids),
         position_ids_3BL=torch.from_numpy(positions),
         segment_BL=torch.from_numpy(segment),
         order_BL=torch.from_numpy(order),
-        patches_PE=torch.cat(list(patches)),
-        grid_B3=torch.tensor(grids, dtype=torch.int64),
+        questions_B=torch.tensor([row.num_questions for row in rows], dtype=torch.int64),
+        patches_PE=torch.cat(list(patches)) if patches else torch.empty(0, 0),
+        grid_I3=torch.tensor(grids, dtype=torch.int64).view(-1, 3),
+        row_I=torch.tensor(
+            [b for b, row in enumerate(rows) for _ in row.camera_slots], dtype=torch.int64
+        ),
         visual_V=flat("visual"),
         camera_N=flat("camera"),
-        camera_first_N=torch.from_numpy(np.concatenate(first)),
+        camera_first_N=torch.from_numpy(np.concatenate([np.empty(0, dtype=bool), *first])),
+        camera_slots_I=torch.tensor(slots, dtype=torch.int64),
         scale_S=flat("scale"),
+        scaled_I=torch.tensor([s for row in rows for s in row.scaled], dtype=torch.bool),
         label_at_M=torch.from_numpy(label_at),
         label_M=torch.from_numpy(predict.reshape(-1)[label_at]),
         answer_at=flat("answer_at"),
-        questions_B=torch.tensor([row.num_questions for row in rows], dtype=torch.int64),
         targets=tuple(targets),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +17,22 @@ import numpy as np
 import torch
 
 from geovr.artifacts import ClipSet, TargetSet
-from geovr.data.batch import Batch, Targets, collate
+from geovr.data.batch import Batch, Targets
 from geovr.data.clips import read_clip
-from geovr.data.frames import FrameGeometry, patchify, resize_frames
+from geovr.data.frames import FrameGeometry, resize_frames
+from geovr.data.input import InputConfig
+from geovr.data.prefix import Branch, MediumKind, PromptTokens
 from geovr.data.prompts import NumericAnswers, answer_text, prompt_text
-from geovr.data.rows import Branch, Layout, PromptTokens, Row, build_row
+from geovr.data.rows import Layout
+from geovr.data.samples import ClipInput, Sample, make_batch
 from geovr.data.targets import read_targets
 from geovr.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_MOST_BRANCHES = 100_000
+"""Tokenised questions that are kept; more would cost memory that the frames need."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,8 @@ class BatchMaker:
         processor: of the model.
         questions: table to which RowSpec.questions points.
         numeric: how numeric answers are written.
+        shown: how clips are put before the model.
+        kept_frames: clip -> places of the frames that are shown, where not all are.
         layout: of camera and scale tokens.
         camera: add camera tokens.
         scale: add scale tokens.
@@ -95,6 +103,8 @@ class BatchMaker:
         questions: pd.DataFrame,
         *,
         numeric: NumericAnswers,
+        shown: InputConfig | None = None,
+        kept_frames: Mapping[str, np.ndarray] | None = None,
         layout: Layout = "readout",
         camera: bool = False,
         scale: bool = False,
@@ -110,7 +120,8 @@ class BatchMaker:
             else {}
         )
         self.tokens = PromptTokens(processor)
-        self.geometry = FrameGeometry.of(processor.video_processor)
+        self.geometry = FrameGeometry.of(processor, shown)
+        self.kept_frames = kept_frames or {}
         self.questions = list(questions.itertuples(index=False))
         self.numeric = numeric
         self.layout, self.camera, self.scale = layout, camera, scale
@@ -122,11 +133,13 @@ class BatchMaker:
         """A clip's frames at the model's size, uint8 (T, C, H, W), and their times in seconds."""
 
         def read() -> tuple[tuple[torch.Tensor, np.ndarray], int]:
-            clip = read_clip(self.clip_store, self.clip_rows[clip_id])
-            frames = resize_frames(clip.frames_THWC, self.geometry)
+            row = self.clip_rows[clip_id]
+            clip = read_clip(self.clip_store, row)
+            chosen = self.kept_frames.get(clip_id, np.arange(len(clip.timestamps_T)))
+            frames = resize_frames(clip.frames_THWC[chosen], self.geometry, medium_kind(row))
             if self.blank:
                 frames = torch.zeros_like(frames)
-            return (frames, clip.timestamps_T), frames.numel()
+            return (frames, clip.timestamps_T[chosen]), frames.numel()
 
         value: tuple[torch.Tensor, np.ndarray] = self._cached(("frames", clip_id), read)
         return value
@@ -147,6 +160,8 @@ class BatchMaker:
                 features_NTHWC=torch.from_numpy(found.features_NTHWC.astype(np.float32)),
                 moving=bool(self.clip_rows[clip_id].moving),
             )
+            if clip_id in self.kept_frames:
+                targets = targets.at(self.kept_frames[clip_id])
             size = 4 * (targets.depth_THW.numel() + targets.features_NTHWC.numel())
             return targets, size
 
@@ -157,11 +172,16 @@ class BatchMaker:
         """A question's tokens, with its answer or up to it."""
         key = (place, answered)
         if key not in self._branches:
-            asked = self.questions[place]
-            told = answer_text(asked.answer, asked.options, self.numeric) if answered else None
-            prompt = prompt_text(asked.question, asked.options)
-            self._branches[key] = self.tokens.branch(prompt, told)
+            if len(self._branches) >= _MOST_BRANCHES:
+                self._branches.clear()
+            self._branches[key] = self.make_branch(place, answered=answered)
         return self._branches[key]
+
+    def make_branch(self, place: int, *, answered: bool) -> Branch:
+        """As `branch`, without keeping it."""
+        asked = self.questions[place]
+        told = answer_text(asked.answer, asked.options, self.numeric) if answered else None
+        return self.tokens.branch(prompt_text(asked.question, asked.options), told)
 
     def batch(self, specs: Sequence[RowSpec]) -> Batch:
         """The batch for training on these rows."""
@@ -170,26 +190,20 @@ class BatchMaker:
 
     def batch_of(self, clip_ids: Sequence[str], branches: Sequence[Sequence[Branch]]) -> Batch:
         """The batch of some clips with given branches."""
-        rows: list[Row] = []
-        patches, grids = [], []
+        samples = []
         for clip_id, row_branches in zip(clip_ids, branches, strict=True):
             frames, times = self.frames(clip_id)
-            T, _, H, W = frames.shape
-            prefix = self.tokens.prefix(times.tolist(), self.geometry.token_grid(H, W))
-            rows.append(
-                build_row(
-                    prefix,
-                    row_branches,
-                    pad=self.tokens.pad,
-                    layout=self.layout,
-                    camera=self.camera,
-                    scale=self.scale,
-                )
-            )
-            patches.append(patchify(frames, self.geometry))
-            grids.append((T, H // self.geometry.patch, W // self.geometry.patch))
-        targets = [self.targets(clip_id) for clip_id in clip_ids]
-        return collate(rows, patches, grids, targets, self.tokens.pad)
+            kind = medium_kind(self.clip_rows[clip_id])
+            clip = ClipInput(kind, frames, times, self.targets(clip_id))
+            samples.append(Sample((clip,), tuple(row_branches)))
+        return make_batch(
+            samples,
+            self.tokens,
+            self.geometry,
+            layout=self.layout,
+            camera=self.camera,
+            scale=self.scale,
+        )
 
     def _cached(self, key: tuple[str, str], read: Any) -> Any:
         if key in self._cache:
@@ -202,6 +216,11 @@ class BatchMaker:
             _, (_, freed) = self._cache.popitem(last=False)
             self._cache_left += freed
         return value
+
+
+def medium_kind(row: Any) -> MediumKind:
+    """How the prompt shows the clip of an index row."""
+    return "video" if row.kind == "video" else "images"
 
 
 def questions_by_clip(questions: pd.DataFrame) -> dict[str, list[int]]:

@@ -15,9 +15,11 @@ import torch
 from geovr import distributed
 from geovr.artifacts import ClipSet
 from geovr.data.dataset import BatchMaker, questions_by_clip
+from geovr.data.input import InputConfig
+from geovr.data.lengths import frames_to_keep
 from geovr.data.numbers import BIN_TEXTS, BINS
+from geovr.data.prefix import Branch
 from geovr.data.prompts import NumericAnswers
-from geovr.data.rows import Branch
 from geovr.evaluation.mra import mean_relative_accuracy
 from geovr.model.forward import load_backbone, text_states, visual_features
 from geovr.progress import progress
@@ -55,6 +57,7 @@ class Answerer:
         *,
         blank: bool,
         numeric: NumericDecoding,
+        shown: InputConfig,
     ) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         backbone, processor = load_backbone(directory)
@@ -62,8 +65,17 @@ class Answerer:
         self.numeric = numeric
         written: NumericAnswers = "binned" if numeric == "expected_score" else "text"
         self.maker = BatchMaker(
-            clips, None, processor, questions, numeric=written, blank=blank, cache_mb=64
+            clips,
+            None,
+            processor,
+            questions,
+            numeric=written,
+            shown=shown,
+            blank=blank,
+            cache_mb=64,
         )
+        by_clip = questions_by_clip(questions)
+        self.maker.kept_frames = frames_to_keep(self.maker, by_clip, shown)
         self.tokens = self.maker.tokens
         ids = [self.tokens.encode(text) for text in BIN_TEXTS] if written == "binned" else []
         if any(len(one) != 1 for one in ids):
@@ -157,6 +169,7 @@ def answer_questions(
     blank: bool,
     numeric: NumericDecoding,
     batch_rows: int,
+    shown: InputConfig | None = None,
 ) -> list[Answer]:
     """Answer questions about clips; ranks share the clips, and each gets all answers.
 
@@ -167,12 +180,16 @@ def answer_questions(
         blank: show black frames instead of the videos.
         numeric: greedy decoding of numbers, or the one-token value of highest expected score.
         batch_rows: clips in one forward pass.
+        shown: how clips are put before the model; None: any length, each frame in its own slot.
 
     Returns:
         one answer per question, in the order of the table.
     """
     questions = questions.reset_index(drop=True)
-    answerer = Answerer(model_directory, clips, questions, blank=blank, numeric=numeric)
+    shown = shown or InputConfig(max_tokens=None)
+    answerer = Answerer(
+        model_directory, clips, questions, blank=blank, numeric=numeric, shown=shown
+    )
     by_clip = questions_by_clip(questions)
     mine = sorted(by_clip)[distributed.rank() :: distributed.world_size()]
     answers: list[Answer] = []

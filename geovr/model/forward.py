@@ -1,6 +1,6 @@
 """A batch through the stock Qwen3-VL classes, used by training and by evaluation alike.
 
-Shape suffixes: B rows, L tokens, D model width, V visual tokens, P patches, E values of a patch.
+Shape suffixes: B rows, L tokens, D model width, V visual tokens.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import nn
 
 from geovr.data.batch import Batch
 from geovr.errors import UserError
+from geovr.model.patches import SlotPatchEmbed
 
 
 def load_backbone(directory: Path, dtype: torch.dtype = torch.float32) -> tuple[nn.Module, Any]:
@@ -43,20 +44,24 @@ def load_backbone(directory: Path, dtype: torch.dtype = torch.float32) -> tuple[
         directory, dtype=dtype, attn_implementation="sdpa", local_files_only=True
     )
     processor = AutoProcessor.from_pretrained(directory, local_files_only=True)
-    return model, processor
+    return with_slot_patches(model), processor
+
+
+def with_slot_patches(backbone: Any) -> Any:
+    """The same Qwen3-VL, able to take patches of single frames (see model/patches.py)."""
+    backbone.model.visual.patch_embed = SlotPatchEmbed(backbone.model.visual.patch_embed)
+    return backbone
 
 
 def visual_features(backbone: Any, batch: Batch) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Visual tokens (V, D) and the DeepStack features of the same tokens.
-
-    Each frame fills a time slot of its own: its patch is repeated over the temporal kernel.
-    """
+    """Visual tokens (V, D) and the DeepStack features of the same tokens; empty without clips."""
     visual = backbone.model.visual
-    config = backbone.config.vision_config
-    p, temporal = config.patch_size, config.temporal_patch_size
-    patches = batch.patches_PE.view(-1, config.in_channels, 1, p, p)
-    doubled = patches.expand(-1, -1, temporal, -1, -1).reshape(len(patches), -1)
-    output = visual(doubled.to(visual.dtype), grid_thw=batch.grid_B3, return_dict=True)
+    if len(batch.grid_I3) == 0:
+        width = backbone.config.text_config.hidden_size
+        return torch.empty(0, width, dtype=visual.dtype, device=batch.row_I.device), []
+    if not isinstance(visual.patch_embed, SlotPatchEmbed):
+        raise TypeError("the backbone was not made by load_backbone or with_slot_patches")
+    output = visual(batch.patches_PE.to(visual.dtype), grid_thw=batch.grid_I3, return_dict=True)
     return output.pooler_output, list(output.deepstack_features)
 
 
@@ -83,14 +88,16 @@ def text_states(
     )
     if place_tokens is not None:
         flat = place_tokens(flat)
-    visual_mask = torch.zeros(B * L, dtype=torch.bool, device=flat.device)
-    visual_mask[batch.visual_V] = True
+    visual_mask = None
+    if deepstack:
+        visual_mask = torch.zeros(B * L, dtype=torch.bool, device=flat.device)
+        visual_mask[batch.visual_V] = True
     output = backbone.model.language_model(
         inputs_embeds=flat.view(B, L, -1),
         position_ids=batch.position_ids_3BL,
         attention_mask=batch.attention_mask(),
-        visual_pos_masks=visual_mask.view(B, L),
-        deepstack_visual_embeds=list(deepstack),
+        visual_pos_masks=None if visual_mask is None else visual_mask.view(B, L),
+        deepstack_visual_embeds=list(deepstack) or None,
         use_cache=False,
     )
     states: torch.Tensor = output.last_hidden_state

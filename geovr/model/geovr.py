@@ -115,45 +115,48 @@ class GeoVR(nn.Module):
         taps: dict[int, torch.Tensor],
         losses: LossSums,
     ) -> None:
-        """Geometric losses, a row at a time for what differs in size, all at once for heads.
+        """Geometric losses: heads run on all clips at once, losses on clips that stack.
 
-        A row counts as often as it has questions: the packed row stands for as many samples.
+        A clip counts as often as its row has questions: a packed row is as many samples.
         """
-        slots = batch.grid_B3[:, 0].tolist()
-        pose_rows = log_scale = None
+        slots = batch.camera_slots_I.tolist()
+        scale_at = (batch.scaled_I.cumsum(0) - 1).tolist()
+        pose_clips = log_scale = None
         if self.objectives.camera:
-            pose_rows = self.camera_head(flat[batch.camera_N]).split(slots)
+            pose_clips = self.camera_head(flat[batch.camera_N]).split(slots)
         if self.objectives.scale:
             log_scale = self.scale_head(flat[batch.scale_S])
         merge = self.backbone.config.vision_config.spatial_merge_size
-        for rows in same_size_groups(batch):
-            weights = batch.questions_B[rows].to(flat.dtype)
-            targets = [batch.targets[row] for row in rows]
+        every = torch.tensor(batch.weights(), dtype=flat.dtype, device=flat.device)
+        for clips in same_size_groups(batch):
+            weights = every[clips]
+            targets = [batch.targets[clip] for clip in clips]
             present = [target for target in targets if target is not None]
-            if pose_rows is not None:
+            if pose_clips is not None and slots[clips[0]]:
                 moving = weights * torch.tensor([t.moving for t in present], device=flat.device)
-                predicted = torch.stack([pose_rows[row] for row in rows])
+                predicted = torch.stack([pose_clips[clip] for clip in clips])
                 wanted = torch.stack([t.pose_encoding_TK for t in present])
                 same = self.objectives.same_rotation
                 losses.add("camera", camera_loss(predicted, wanted, same_rotation=same), moving)
-            if log_scale is not None:
+            if log_scale is not None and bool(batch.scaled_I[clips[0]]):
                 valid = weights * torch.tensor(
                     [t.metric_scale_valid for t in present], device=flat.device
                 )
                 wanted = torch.stack([t.metric_scale for t in present])
                 # an undefined scale is masked out; 1 keeps its loss finite until then
                 wanted = torch.where(valid > 0, wanted, torch.ones_like(wanted))
-                losses.add("scale", scale_loss(log_scale[rows], wanted), valid)
+                predicted = log_scale[[scale_at[clip] for clip in clips]]
+                losses.add("scale", scale_loss(predicted, wanted), valid)
             if not taps:
                 continue
             starts, counts = _visual_ranges(batch, merge)
-            T, gh, gw = batch.grid_B3[rows[0]].tolist()
+            T, gh, gw = batch.grid_I3[clips[0]].tolist()
             places = torch.cat(
-                [torch.arange(starts[r], starts[r] + counts[r], device=flat.device) for r in rows]
+                [torch.arange(starts[c], starts[c] + counts[c], device=flat.device) for c in clips]
             )
             maps = [
                 taps[layer][places]
-                .view(len(rows) * T, gh // merge, gw // merge, -1)
+                .view(len(clips) * T, gh // merge, gw // merge, -1)
                 .permute(0, 3, 1, 2)
                 for layer in self.layers
             ]
@@ -168,7 +171,7 @@ class GeoVR(nn.Module):
                 grid = (wanted_BN.shape[-3], wanted_BN.shape[-2])
                 by_level = [
                     feature_loss(
-                        head(level_map, grid).view(len(rows), -1, wanted_BN.shape[-1]),
+                        head(level_map, grid).view(len(clips), -1, wanted_BN.shape[-1]),
                         wanted_BN[:, level].flatten(1, 3),
                     )
                     for level, (head, level_map) in enumerate(
@@ -179,21 +182,23 @@ class GeoVR(nn.Module):
 
 
 def same_size_groups(batch: Batch) -> list[list[int]]:
-    """Rows with targets, grouped so that each group's grids and targets stack."""
+    """Clips with targets, grouped so that each group's tokens, grids and targets stack."""
     groups: dict[tuple[object, ...], list[int]] = {}
-    for row, target in enumerate(batch.targets):
+    for clip, target in enumerate(batch.targets):
         if target is not None:
             key = (
-                tuple(batch.grid_B3[row].tolist()),
+                tuple(batch.grid_I3[clip].tolist()),
+                int(batch.camera_slots_I[clip]),
+                bool(batch.scaled_I[clip]),
                 tuple(target.depth_THW.shape),
                 tuple(target.features_NTHWC.shape),
             )
-            groups.setdefault(key, []).append(row)
+            groups.setdefault(key, []).append(clip)
     return list(groups.values())
 
 
 def _visual_ranges(batch: Batch, merge: int) -> tuple[list[int], list[int]]:
-    """Where each row's visual tokens start in the flat list, and how many there are."""
-    counts = (batch.grid_B3.prod(-1) // merge**2).tolist()
-    starts = [sum(counts[:row]) for row in range(len(counts))]
+    """Where each clip's visual tokens start in the flat list, and how many there are."""
+    counts = (batch.grid_I3.prod(-1) // merge**2).tolist()
+    starts = [sum(counts[:clip]) for clip in range(len(counts))]
     return starts, counts

@@ -135,8 +135,12 @@ def _processor(tokenizer: Any) -> Any:
         cap_pixels_per_frame=False,
         **shape,
     )
+    half = [0.5, 0.5, 0.5]  # the released models' choice, unlike the class's default
     image = Qwen2VLImageProcessor(
-        size={"shortest_edge": 32 * 32, "longest_edge": 512 * 512}, **shape
+        size={"shortest_edge": 32 * 32, "longest_edge": 512 * 512},
+        image_mean=half,
+        image_std=half,
+        **shape,
     )
     return Qwen3VLProcessor(
         image_processor=image,

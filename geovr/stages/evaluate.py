@@ -19,6 +19,7 @@ from pydantic import Field
 
 from geovr.artifacts import Checkpoint, ClipSet, EvalReport, start_output
 from geovr.config import LaunchConfig, StageConfig, canonical_json, digest
+from geovr.data.input import InputConfig
 from geovr.errors import UserError
 from geovr.evaluation.predictions import predictions_key, read_predictions
 from geovr.storage import Store, sha256_bytes, write_atomic
@@ -39,6 +40,9 @@ class EvaluateConfig(StageConfig):
         "auto",
         description="expected_score: the one-token number of highest expected score; auto: that"
         " for models trained on binned numbers, else greedy.",
+    )
+    input: InputConfig | None = Field(
+        None, description="How clips are put before the model; null: as in training, any length."
     )
     blanked: bool = Field(True, description="Ask again with the video blanked, as a baseline.")
     batch_rows: int = Field(16, gt=0, description="Clips in one forward pass.")
@@ -63,8 +67,10 @@ def evaluate(
             f"evaluate.split: no question belongs to {config.split!r}; the ClipSet's splits are"
             f" {sorted(set(clips.questions['split']))}"
         )
-    test = test.merge(clips.index[["clip_id", "scene", "video_sha256"]], on="clip_id", how="left")
+    known = ["clip_id", "scene", "video_sha256", "object_sha256"]
+    test = test.merge(clips.index[known], on="clip_id", how="left")
     numeric = _decoding(config, checkpoint)
+    shown = _shown(config, checkpoint)
     benchmark = digest(
         test[["id", "clip_id", "kind", "question", "answer", "video_sha256"]].to_dict("records")
     )
@@ -72,13 +78,16 @@ def evaluate(
         {
             "checkpoint": checkpoint.digest,
             "benchmark": benchmark,
+            # the benchmark is one and the same whichever frames of its videos are shown
+            "frames": sorted(set(test["object_sha256"])),
+            "input": shown.model_dump(mode="json"),
             "numeric": numeric,
             "blanked": config.blanked,
         }
     )[:24]
     store = Store.open(config.store)
     with distributed.process_group():
-        _answer(config, clips, checkpoint, test, numeric, store, key)
+        _answer(config, clips, checkpoint, test, numeric, shown, store, key)
         if distributed.rank() == 0:
             _report(config, clips, checkpoint, test, numeric, store, key, benchmark, output)
         distributed.barrier()
@@ -94,12 +103,20 @@ def _decoding(
     return config.numeric
 
 
+def _shown(config: EvaluateConfig, checkpoint: Checkpoint) -> InputConfig:
+    if config.input is not None:
+        return config.input
+    trained = InputConfig.model_validate(checkpoint.manifest.config["input"])
+    return trained.model_copy(update={"max_tokens": None})
+
+
 def _answer(
     config: EvaluateConfig,
     clips: ClipSet,
     checkpoint: Checkpoint,
     test: pd.DataFrame,
     numeric: Literal["greedy", "expected_score"],
+    shown: InputConfig,
     store: Store,
     key: str,
 ) -> None:
@@ -117,7 +134,13 @@ def _answer(
 
         def ask(blank: bool) -> list[Any]:
             return answer_questions(
-                model, clips, test, blank=blank, numeric=numeric, batch_rows=config.batch_rows
+                model,
+                clips,
+                test,
+                blank=blank,
+                numeric=numeric,
+                batch_rows=config.batch_rows,
+                shown=shown,
             )
 
         seen = ask(False)

@@ -20,6 +20,7 @@ from pydantic import Field
 
 from geovr.artifacts import Checkpoint, ClipSet, TargetSet, git_sha, start_output
 from geovr.config import Config, LaunchConfig, StageConfig, canonical_json, digest
+from geovr.data.input import InputConfig
 from geovr.errors import UserError
 from geovr.losses.objectives import Objectives
 from geovr.model.config import HeadsConfig
@@ -54,6 +55,7 @@ class TrainConfig(StageConfig):
         "float32", description="bfloat16 is autocast; losses stay float32."
     )
     seed: int = Field(42, ge=0, description="Of the order, the heads and the tokens.")
+    input: InputConfig = InputConfig()
     optim: OptimConfig = OptimConfig()
     heads: HeadsConfig = HeadsConfig()
     objectives: Objectives = Objectives()
@@ -68,6 +70,7 @@ class Finished(Config):
 
     files: dict[str, str]
     steps: int
+    clips_shortened: int
     final_loss: float
     curve_sha256: str
 
@@ -157,6 +160,7 @@ def _fit(
 
     from geovr import distributed
     from geovr.data.dataset import BatchMaker, RowOrder, questions_by_clip
+    from geovr.data.lengths import frames_to_keep
     from geovr.model.forward import load_backbone
     from geovr.model.geovr import GeoVR
     from geovr.training.checkpoint import Checkpoints
@@ -188,12 +192,23 @@ def _fit(
         processor,
         questions,
         numeric=config.numeric_answers,
+        shown=config.input,
         layout=heads.layout,
         camera=objectives.camera,
         scale=objectives.scale,
         cache_mb=config.cache_mb,
     )
-    order = RowOrder(questions_by_clip(questions), config.questions_per_clip, config.seed)
+    by_clip = questions_by_clip(questions)
+    maker.kept_frames = frames_to_keep(maker, by_clip, config.input)
+    if maker.kept_frames:
+        log.warning(
+            "train: %d of %d clips are shown with fewer frames to fit input.max_tokens %s, e.g. %s",
+            len(maker.kept_frames),
+            len(by_clip),
+            config.input.max_tokens,
+            next(iter(maker.kept_frames)),
+        )
+    order = RowOrder(by_clip, config.questions_per_clip, config.seed)
     settings = LoopSettings(
         steps=config.steps,
         clips_per_batch=config.clips_per_batch,
@@ -213,7 +228,7 @@ def _fit(
     )
     curve = trainer.fit(run.log_metrics)
     if distributed.rank() == 0:
-        _export(model, processor, curve, store, prefix)
+        _export(model, processor, curve, store, prefix, len(maker.kept_frames))
     distributed.barrier()
     finished = _finished(store, prefix)
     if finished is None:
@@ -231,7 +246,12 @@ def _require_targets(questions: Any, targets: TargetSet, needed: bool) -> None:
 
 
 def _export(
-    model: GeoVR, processor: Any, curve: list[dict[str, float]], store: Store, prefix: str
+    model: GeoVR,
+    processor: Any,
+    curve: list[dict[str, float]],
+    store: Store,
+    prefix: str,
+    shortened: int,
 ) -> None:
     """Backbone and processor as a stock directory; heads and curve beside it; the mark last."""
     from safetensors.torch import save
@@ -247,6 +267,7 @@ def _export(
     finished = Finished(
         files=files,
         steps=len(curve),
+        clips_shortened=shortened,
         final_loss=curve[-1]["loss"],
         curve_sha256=store.put(f"{prefix}/curve.jsonl", lines.encode()),
     )
@@ -254,8 +275,10 @@ def _export(
 
 
 def _log_inputs(run: Any, config: TrainConfig, clips: ClipSet, targets: TargetSet) -> None:
-    dump = config.model_dump(mode="json", exclude={"launch", "optim", "heads", "objectives"})
-    for name in ("optim", "heads", "objectives"):
+    dump = config.model_dump(
+        mode="json", exclude={"launch", "input", "optim", "heads", "objectives"}
+    )
+    for name in ("input", "optim", "heads", "objectives"):
         nested = getattr(config, name).model_dump(mode="json")
         dump |= {f"{name}.{field}": value for field, value in nested.items()}
     run.log_params(dump)
@@ -286,7 +309,11 @@ def _write(
         directory,
         inputs=inputs,
         config=config.model_dump(mode="json"),
-        counts={"steps": finished.steps, "clips": int((clips.index["split"] == "train").sum())},
+        counts={
+            "steps": finished.steps,
+            "clips": int((clips.index["split"] == "train").sum()),
+            "clips_shortened": finished.clips_shortened,
+        },
         store=store.uri,
         content={"key": key, "files": finished.files},
         details={

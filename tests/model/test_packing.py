@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from geovr.data.batch import Batch, Targets, collate
+from geovr.data.batch import Batch, Targets
 from geovr.data.frames import FrameGeometry, patchify, resize_frames
-from geovr.data.rows import Layout, PromptTokens, build_row
+from geovr.data.prefix import Medium, PromptTokens
+from geovr.data.rows import Layout
+from geovr.data.samples import ClipInput, Sample
+from geovr.data.samples import make_batch as batch_of_samples
 from geovr.losses.objectives import Objectives
 from geovr.model.config import HeadsConfig
 from geovr.model.forward import load_backbone, text_states, visual_features
@@ -72,21 +75,15 @@ def make_batch(
     tokens: bool = True,
 ) -> Batch:
     prompt = PromptTokens(processor)
-    geometry = FrameGeometry.of(processor.video_processor)
-    built, patches, grids, targets = [], [], [], []
-    for (pixels, times), questions, target in rows:
-        frames = resize_frames(pixels, geometry)
-        T, _, H, W = frames.shape
-        branches = [prompt.branch(*QUESTIONS[q]) for q in questions]
-        prefix = prompt.prefix(times, geometry.token_grid(H, W))
-        row = build_row(
-            prefix, branches, pad=prompt.pad, layout=layout, camera=tokens, scale=tokens
+    geometry = FrameGeometry.of(processor)
+    samples = [
+        Sample(
+            (ClipInput("video", resize_frames(pixels, geometry), np.asarray(times), target),),
+            tuple(prompt.branch(*QUESTIONS[q]) for q in questions),
         )
-        built.append(row)
-        patches.append(patchify(frames, geometry))
-        grids.append((T, H // geometry.patch, W // geometry.patch))
-        targets.append(target)
-    return collate(built, patches, grids, targets, prompt.pad)
+        for (pixels, times), questions, target in rows
+    ]
+    return batch_of_samples(samples, prompt, geometry, layout=layout, camera=tokens, scale=tokens)
 
 
 def real_rows(batch: Batch) -> list[torch.Tensor]:
@@ -105,11 +102,11 @@ def test_prefix_and_positions_are_those_of_the_stock_processor_and_model(directo
     for frames, height, width in [(2, 64, 64), (5, 48, 96), (3, 96, 64)]:
         (pixels, times), geometry = (
             clip(frames, height, width),
-            FrameGeometry.of(processor.video_processor),
+            FrameGeometry.of(processor),
         )
         resized = resize_frames(pixels, geometry)
         grid = geometry.token_grid(*resized.shape[-2:])
-        prefix = PromptTokens(processor).prefix(times, grid)
+        prefix = PromptTokens(processor).prefix([Medium("video", grid, tuple(times))])
         doubled = np.repeat(pixels, geometry.temporal, axis=0)
         content = [{"type": "video"}, {"type": "text", "text": "Q"}]
         text = processor.apply_chat_template([{"role": "user", "content": content}], tokenize=False)
@@ -138,7 +135,7 @@ def test_prefix_and_positions_are_those_of_the_stock_processor_and_model(directo
 
 def test_patches_are_those_of_the_stock_processor_on_doubled_frames(directory: Path) -> None:
     _, processor = load_backbone(directory)
-    geometry = FrameGeometry.of(processor.video_processor)
+    geometry = FrameGeometry.of(processor)
     pixels, _ = clip(3, 50, 90)
     ours = patchify(resize_frames(pixels, geometry), geometry)
     wide = ours.view(len(ours), 3, 1, -1).expand(-1, -1, geometry.temporal, -1).flatten(1)
@@ -167,7 +164,7 @@ def test_logits_equal_the_stock_forward_pass(directory: Path) -> None:
         input_ids=batch.input_ids_BL,
         mm_token_type_ids=types,
         pixel_values_videos=patches.expand(-1, -1, temporal, -1).flatten(1),
-        video_grid_thw=batch.grid_B3,
+        video_grid_thw=batch.grid_I3,
     ).logits
     torch.testing.assert_close(ours, stock, rtol=1e-5, atol=1e-5)
 
