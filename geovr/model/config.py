@@ -19,7 +19,11 @@ class HeadsConfig(Config):
         description="readout: the tokens are hidden from all others, so training and inference"
         " see the same prefix; visible: the paper's, later tokens attend to them.",
     )
-    token_std: float = Field(0.02, gt=0, description="Deviation of the tokens at the start.")
+    token_std: float | None = Field(
+        None,
+        gt=0,
+        description="Deviation of the tokens at the start; null: that of the text embeddings.",
+    )
     depths: tuple[float, ...] = Field(
         (5 / 24, 12 / 24, 18 / 24, 24 / 24),
         min_length=NUM_LEVELS,

@@ -32,6 +32,14 @@ def tapped_layers(depths: Sequence[float], num_layers: int) -> tuple[int, ...]:
     return tuple(max(1, round(share * num_layers)) for share in depths)
 
 
+def embedding_std(backbone: Any) -> float:
+    """Deviation of the text embeddings; of those to be drawn when they hold no values yet."""
+    table = backbone.get_input_embeddings().weight
+    if table.is_meta:
+        return float(backbone.config.text_config.initializer_range)
+    return float(table.detach().float().std())
+
+
 class GeoVR(nn.Module):
     """Qwen3-VL and the parts that geometric objectives need; parts of switched-off ones are absent.
 
@@ -51,12 +59,13 @@ class GeoVR(nn.Module):
         text = backbone.config.text_config
         width: int = text.hidden_size
         self.layers = tapped_layers(heads.depths, text.num_hidden_layers)
+        std = heads.token_std or embedding_std(backbone)
         if objectives.camera:
             # like the teacher's, the first frame's token differs from all others'
-            self.camera_tokens = nn.Parameter(torch.randn(2, width) * heads.token_std)
+            self.camera_tokens = nn.Parameter(torch.randn(2, width) * std)
             self.camera_head = CameraHead(width, heads.camera_hidden)
         if objectives.scale:
-            self.scale_token = nn.Parameter(torch.randn(1, width) * heads.token_std)
+            self.scale_token = nn.Parameter(torch.randn(1, width) * std)
             self.scale_head = ScaleHead(width, heads.scale_hidden)
         if objectives.depth:
             self.depth_head = DenseDepthHead(

@@ -252,3 +252,15 @@ def test_a_slot_of_two_frames_has_the_targets_of_its_first(loaded: tuple[Any, An
     assert torch.equal(found.pose_encoding_TK, targets.pose_encoding_TK[[0, 2, 4]])
     assert torch.equal(found.depth_THW, targets.depth_THW[[0, 2, 4]])
     assert torch.equal(found.features_NTHWC, targets.features_NTHWC[:, [0, 2, 4]])
+
+
+def test_tokens_start_like_the_text_embeddings(loaded: tuple[Any, Any]) -> None:
+    backbone, _ = loaded
+    torch.manual_seed(1)
+    width = backbone.config.text_config.hidden_size
+    wanted = float(np.std(backbone.get_input_embeddings().weight.detach().numpy()))
+    drawn = GeoVR(backbone, SMALL_HEADS, Objectives(), 16).camera_tokens
+    assert drawn.shape == (2, width)
+    assert float(drawn.detach().std()) == pytest.approx(wanted, rel=0.2)
+    chosen = GeoVR(backbone, HeadsConfig(token_std=3.0), Objectives(), 16).camera_tokens
+    assert float(chosen.detach().std()) == pytest.approx(3.0, rel=0.2)
