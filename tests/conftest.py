@@ -12,6 +12,8 @@ from geovr import tracking
 from tests.workspace import Workspace, make_template, make_workspace
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# equal bytes are promised for an equal number of threads: here and in the processes tests start
+os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 
