@@ -1,10 +1,12 @@
 """The one bundle of tensors that a model reads, and how rows become one.
 
 A row may show any number of clips, none too; clips are counted over all rows, in their order.
+Rows are padded to one length (B = rows), or stand one after the other in a single sequence without
+padding (`packed`, B = 1), which scales to long rows (model/attention.py).
 
-Shape suffixes: B rows, L tokens of the longest row, I clips of all rows, V visual tokens of all
-rows, N camera tokens, S scale tokens, M places with a label, P patches of all rows, E values of a
-patch. Indices point into the flattened (B * L) tokens.
+Shape suffixes: B sequences, L tokens of a sequence, R rows, I clips of all rows, V visual tokens
+of all rows, N camera tokens, S scale tokens, M places with a label, P patches of all rows, E values
+of a patch. Indices point into the flattened (B * L) tokens.
 """
 
 from __future__ import annotations
@@ -54,13 +56,19 @@ class Targets:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows padded to one length. `targets` holds None for clips without targets."""
+    """Rows as sequences. `targets` holds None for clips without targets."""
 
+    packed: bool
     input_ids_BL: torch.Tensor
     position_ids_3BL: torch.Tensor
     segment_BL: torch.Tensor
     order_BL: torch.Tensor
-    questions_B: torch.Tensor
+    starts_R: tuple[int, ...]
+    """Each row's first token in the flattened tokens."""
+    lengths_R: tuple[int, ...]
+    prefixes_R: tuple[int, ...]
+    """Tokens of each row's causal prefix."""
+    questions_R: torch.Tensor
     patches_PE: torch.Tensor
     grid_I3: torch.Tensor
     """Patches per clip: time slots, down, across (before merging)."""
@@ -81,8 +89,8 @@ class Batch:
     targets: tuple[Targets | None, ...]
 
     def __post_init__(self) -> None:
-        if self.input_ids_BL.shape[0] != self.questions_B.shape[0]:
-            raise ValueError("batch: ids and question counts differ in rows")
+        if self.input_ids_BL.shape[0] != (1 if self.packed else len(self.questions_R)):
+            raise ValueError("batch: sequences and question counts differ in rows")
         if not len(self.grid_I3) == len(self.row_I) == len(self.targets):
             raise ValueError("batch: grids, rows of clips and targets differ in clips")
         if int(self.grid_I3.prod(-1).sum()) != self.patches_PE.shape[0]:
@@ -90,7 +98,7 @@ class Batch:
 
     def weights(self) -> list[float]:
         """How often each clip counts: a packed row stands for as many samples as questions."""
-        return [float(value) for value in self.questions_B[self.row_I].tolist()]
+        return [float(value) for value in self.questions_R[self.row_I].tolist()]
 
     def counts(self) -> dict[str, float]:
         """Per loss term, the samples (weighted by their questions) or labels that it sums over."""
@@ -125,12 +133,22 @@ class Batch:
 
     def attention_mask(self) -> torch.Tensor:
         """Who sees whom, bool (B, 1, L, L): earlier tokens of the prefix and of one's segment."""
+        if self.packed:
+            raise ValueError("batch: rows of a packed batch have no common mask; use tail_mask")
         earlier = self.order_BL[:, None, :] <= self.order_BL[:, :, None]
         key, query = self.segment_BL[:, None, :], self.segment_BL[:, :, None]
         seen = earlier & ((key == 0) | (key == query))
         # padding sees itself: a row of nothing would be NaN in some kernels
         eye = torch.eye(seen.shape[-1], dtype=torch.bool, device=seen.device)
         return (seen | eye)[:, None]
+
+    def tail_mask(self, row: int) -> torch.Tensor:
+        """What the tokens behind a row's prefix see of the row, bool (Q, L of the row)."""
+        start, length, prefix = (x[row] for x in (self.starts_R, self.lengths_R, self.prefixes_R))
+        order = self.order_BL.reshape(-1)[start : start + length]
+        segment = self.segment_BL.reshape(-1)[start : start + length]
+        earlier = order[None, :] <= order[prefix:, None]
+        return earlier & ((segment == 0)[None, :] | (segment[None, :] == segment[prefix:, None]))
 
 
 def collate(
@@ -139,8 +157,10 @@ def collate(
     grids: Sequence[tuple[int, int, int]],
     targets: Sequence[Targets | None],
     pad: int,
+    *,
+    packed: bool = False,
 ) -> Batch:
-    """Pad rows to one length and gather their indices.
+    """Put rows into sequences and gather their indices.
 
     Args:
         rows: one or more.
@@ -148,35 +168,43 @@ def collate(
         grids: of each clip.
         targets: of each clip.
         pad: token id of padding.
+        packed: one sequence of all rows, instead of one padded sequence a row.
     """
-    B, L = len(rows), max(len(row.ids_L) for row in rows)
-    ids = np.full((B, L), pad, dtype=np.int64)
-    positions = np.zeros((3, B, L), dtype=np.int64)
-    segment = np.full((B, L), PAD_SEGMENT, dtype=np.int64)
-    order = np.zeros((B, L), dtype=np.int64)
-    predict = np.full((B, L), IGNORE, dtype=np.int64)
-    for b, row in enumerate(rows):
-        n = len(row.ids_L)
-        ids[b, :n], positions[:, b, :n] = row.ids_L, row.positions_3L
-        segment[b, :n], order[b, :n], predict[b, :n] = row.segment_L, row.order_L, row.predict_L
+    lengths = [len(row.ids_L) for row in rows]
+    room = lengths if packed else [max(lengths)] * len(rows)
+    starts = [sum(room[:r]) for r in range(len(rows))]
+    shape = (1, sum(room)) if packed else (len(rows), room[0])
+    ids = np.full(sum(room), pad, dtype=np.int64)
+    positions = np.zeros((3, sum(room)), dtype=np.int64)
+    segment = np.full(sum(room), PAD_SEGMENT, dtype=np.int64)
+    order = np.zeros(sum(room), dtype=np.int64)
+    predict = np.full(sum(room), IGNORE, dtype=np.int64)
+    for start, row in zip(starts, rows, strict=True):
+        own = slice(start, start + len(row.ids_L))
+        ids[own], positions[:, own] = row.ids_L, row.positions_3L
+        segment[own], order[own], predict[own] = row.segment_L, row.order_L, row.predict_L
 
     def flat(name: str) -> torch.Tensor:
-        parts = [b * L + getattr(row, name) for b, row in enumerate(rows)]
+        parts = [start + getattr(row, name) for start, row in zip(starts, rows, strict=True)]
         return torch.from_numpy(np.concatenate(parts).astype(np.int64))
 
-    label_at = np.flatnonzero(predict.reshape(-1) != IGNORE)
+    label_at = np.flatnonzero(predict != IGNORE)
     slots = [n for row in rows for n in row.camera_slots]
     first = [np.arange(n) == 0 for n in slots]
     return Batch(
-        input_ids_BL=torch.from_numpy(ids),
-        position_ids_3BL=torch.from_numpy(positions),
-        segment_BL=torch.from_numpy(segment),
-        order_BL=torch.from_numpy(order),
-        questions_B=torch.tensor([row.num_questions for row in rows], dtype=torch.int64),
+        packed=packed,
+        input_ids_BL=torch.from_numpy(ids).view(shape),
+        position_ids_3BL=torch.from_numpy(positions).view(3, *shape),
+        segment_BL=torch.from_numpy(segment).view(shape),
+        order_BL=torch.from_numpy(order).view(shape),
+        starts_R=tuple(starts),
+        lengths_R=tuple(lengths),
+        prefixes_R=tuple(row.prefix_length for row in rows),
+        questions_R=torch.tensor([row.num_questions for row in rows], dtype=torch.int64),
         patches_PE=torch.cat(list(patches)) if patches else torch.empty(0, 0),
         grid_I3=torch.tensor(grids, dtype=torch.int64).view(-1, 3),
         row_I=torch.tensor(
-            [b for b, row in enumerate(rows) for _ in row.camera_slots], dtype=torch.int64
+            [r for r, row in enumerate(rows) for _ in row.camera_slots], dtype=torch.int64
         ),
         visual_V=flat("visual"),
         camera_N=flat("camera"),
@@ -185,7 +213,7 @@ def collate(
         scale_S=flat("scale"),
         scaled_I=torch.tensor([s for row in rows for s in row.scaled], dtype=torch.bool),
         label_at_M=torch.from_numpy(label_at),
-        label_M=torch.from_numpy(predict.reshape(-1)[label_at]),
+        label_M=torch.from_numpy(predict[label_at]),
         answer_at=flat("answer_at"),
         targets=tuple(targets),
     )

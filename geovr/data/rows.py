@@ -3,9 +3,10 @@
     [prefix: user turn with media][question 1, answer 1] .. [question k, answer k][camera .. scale]
 
 A branch sees the prefix and itself only, with positions restarting after the prefix, so each
-question's loss is what it would be alone. Camera and scale tokens stand at the end of the row;
-where they logically belong is told by `order`, and who may see them by `segment`, so both layouts
-are the same tokens under another mask: attention knows no order but the mask and the positions.
+question's loss is what it would be alone. In the `readout` layout camera and scale tokens stand at
+the end of the row, hidden from all others; `order` tells where they belong and so what they see.
+In the `visible` layout they stand in the prefix, each after its slot's last patch, as in the paper.
+Either way the prefix is causal, and only the rest of the row needs a mask.
 
 A video has a camera token for every time slot and one scale token. Still images have neither:
 nothing moves between them (docs/decisions/0012-media.md).
@@ -41,6 +42,8 @@ class Row:
     order_L: np.ndarray
     predict_L: np.ndarray
     """Token to be predicted at each place (already shifted); IGNORE where none is."""
+    prefix_length: int
+    """Tokens at the row's start that are causal among themselves and see nothing else."""
     visual: np.ndarray
     camera: np.ndarray
     camera_slots: tuple[int, ...]
@@ -121,17 +124,24 @@ def build_row(
         predicts.append(np.full(n, IGNORE, dtype=np.int64))
         places[name] = place + np.arange(n)
         place, segment = place + n, segment + n
+    segment_L = np.concatenate([np.full(len(p.ids), 0) + p.segment for p in parts])
+    order_L = np.concatenate([part.order for part in parts])
+    # the prefix first and in its order; everything else stays where it is
+    in_prefix = segment_L == _PREFIX_SEGMENT
+    sequence = np.argsort(np.where(in_prefix, order_L, order_L.max() + 1), kind="stable")
+    moved = np.argsort(sequence)
     return Row(
-        ids_L=np.concatenate([part.ids for part in parts]),
-        positions_3L=np.concatenate([part.positions for part in parts], axis=1),
-        segment_L=np.concatenate([np.full(len(p.ids), 0) + p.segment for p in parts]),
-        order_L=np.concatenate([part.order for part in parts]),
-        predict_L=np.concatenate(predicts),
-        visual=np.flatnonzero(prefix.visual_P),
-        camera=places["camera"],
+        ids_L=np.concatenate([part.ids for part in parts])[sequence],
+        positions_3L=np.concatenate([part.positions for part in parts], axis=1)[:, sequence],
+        segment_L=segment_L[sequence],
+        order_L=order_L[sequence],
+        predict_L=np.concatenate(predicts)[sequence],
+        prefix_length=int(in_prefix.sum()),
+        visual=moved[np.flatnonzero(prefix.visual_P)],
+        camera=moved[places["camera"]],
         camera_slots=tuple(len(part) for part in slots),
-        scale=places["scale"],
+        scale=moved[places["scale"]],
         scaled=tuple(len(part) > 0 for part in ends),
-        answer_at=np.asarray(answer_at, dtype=np.int64),
+        answer_at=moved[np.asarray(answer_at, dtype=np.int64)],
         num_questions=len(branches),
     )

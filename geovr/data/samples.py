@@ -59,8 +59,20 @@ def make_batch(
     layout: Layout = "readout",
     camera: bool = False,
     scale: bool = False,
+    packed: bool = True,
 ) -> Batch:
-    """One row a sample. A slot that holds several frames has the targets of its first."""
+    """One row a sample. A slot that holds several frames has the targets of its first.
+
+    Args:
+        samples: one or more.
+        tokens: of the model's processor.
+        geometry: of the model's processor.
+        layout: who sees the camera and scale tokens.
+        camera: add camera tokens.
+        scale: add scale tokens.
+        packed: one sequence of all rows, never slower; False pads rows and writes the whole mask
+            out, which is the plain form that tests compare with.
+    """
     rows, patches, grids, targets = [], [], [], []
     for sample in samples:
         media = []
@@ -80,4 +92,4 @@ def make_batch(
             scale=scale,
         )
         rows.append(row)
-    return collate(rows, patches, grids, targets, tokens.pad)
+    return collate(rows, patches, grids, targets, tokens.pad, packed=packed)

@@ -15,6 +15,8 @@ from torch import nn
 
 from geovr.data.batch import Batch
 from geovr.errors import UserError
+from geovr.model import attention
+from geovr.model.attention import PackedRow
 from geovr.model.patches import SlotPatchEmbed
 
 
@@ -44,11 +46,17 @@ def load_backbone(directory: Path, dtype: torch.dtype = torch.float32) -> tuple[
         directory, dtype=dtype, attn_implementation="sdpa", local_files_only=True
     )
     processor = AutoProcessor.from_pretrained(directory, local_files_only=True)
-    return with_slot_patches(model), processor
+    return prepare_backbone(model), processor
 
 
-def with_slot_patches(backbone: Any) -> Any:
-    """The same Qwen3-VL, able to take patches of single frames (see model/patches.py)."""
+def prepare_backbone(backbone: Any) -> Any:
+    """The same Qwen3-VL, able to take our batches; ordinary calls give what they gave.
+
+    Its patch embedding takes patches of single frames (model/patches.py), and its language model
+    rows that share a prefix (model/attention.py).
+    """
+    attention.register()
+    backbone.set_attn_implementation({"text_config": attention.NAME})
     backbone.model.visual.patch_embed = SlotPatchEmbed(backbone.model.visual.patch_embed)
     return backbone
 
@@ -60,7 +68,7 @@ def visual_features(backbone: Any, batch: Batch) -> tuple[torch.Tensor, list[tor
         width = backbone.config.text_config.hidden_size
         return torch.empty(0, width, dtype=visual.dtype, device=batch.row_I.device), []
     if not isinstance(visual.patch_embed, SlotPatchEmbed):
-        raise TypeError("the backbone was not made by load_backbone or with_slot_patches")
+        raise TypeError("the backbone was not prepared (see prepare_backbone)")
     output = visual(batch.patches_PE.to(visual.dtype), grid_thw=batch.grid_I3, return_dict=True)
     return output.pooler_output, list(output.deepstack_features)
 
@@ -95,13 +103,25 @@ def text_states(
     output = backbone.model.language_model(
         inputs_embeds=flat.view(B, L, -1),
         position_ids=batch.position_ids_3BL,
-        attention_mask=batch.attention_mask(),
+        **attention_arguments(batch),
         visual_pos_masks=None if visual_mask is None else visual_mask.view(B, L),
         deepstack_visual_embeds=list(deepstack) or None,
         use_cache=False,
     )
     states: torch.Tensor = output.last_hidden_state
     return states
+
+
+def attention_arguments(batch: Batch) -> dict[str, Any]:
+    """How the language model is told who sees whom."""
+    if not batch.packed:
+        return {"attention_mask": batch.attention_mask()}
+    rows = zip(batch.starts_R, batch.prefixes_R, batch.lengths_R, strict=True)
+    packed = [
+        PackedRow(start, prefix, length, batch.tail_mask(row))
+        for row, (start, prefix, length) in enumerate(rows)
+    ]
+    return {"attention_mask": None, "rows": tuple(packed)}
 
 
 @contextmanager

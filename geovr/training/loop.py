@@ -135,7 +135,7 @@ class Trainer:
     def _step(self, step: int, batches: list[Batch], waited: float) -> dict[str, float]:
         began = time.perf_counter()
         per_batch = [batch.counts() for batch in batches]
-        questions = sum(float(batch.questions_B.sum()) for batch in batches)
+        questions = sum(float(batch.questions_R.sum()) for batch in batches)
         local = [sum(counts[term] for counts in per_batch) for term in TERMS] + [questions]
         *summed, questions = self._sum(local)
         counts = dict(zip(TERMS, summed, strict=True))

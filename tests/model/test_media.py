@@ -150,9 +150,12 @@ def test_positions_stay_and_readout_changes_no_logit(
     assert len(full.camera_N) == sum(frames for _, frames, _, _ in videos)
     assert len(full.scale_S) == len(videos)
     assert full.input_ids_BL.shape[1] == L + len(full.camera_N) + len(full.scale_S)
-    assert torch.equal(full.position_ids_3BL[:, :, :L], bare.position_ids_3BL)
-    assert torch.equal(full.label_at_M, bare.label_at_M)  # one row, so places are the same
-    difference = hidden(model, full, True)[:, :L] - hidden(model, bare, False)
+    others = torch.ones(full.input_ids_BL.shape[1], dtype=torch.bool)
+    others[torch.cat([full.camera_N, full.scale_S])] = False
+    assert torch.equal(full.input_ids_BL[:, others], bare.input_ids_BL)
+    assert torch.equal(full.position_ids_3BL[:, :, others], bare.position_ids_3BL)
+    assert torch.equal(full.label_M, bare.label_M)
+    difference = hidden(model, full, True)[:, others] - hidden(model, bare, False)
     logits = backbone.lm_head(difference).detach().abs().max()
     if layout == "readout" or not videos:
         assert float(logits) < 1e-6
@@ -165,8 +168,11 @@ def test_positions_stay_and_readout_changes_no_logit(
     backbone.float()
 
 
+@pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("layout", ["readout", "visible"])
-def test_a_mixed_batch_is_its_samples_one_by_one(loaded: tuple[Any, Any], layout: Layout) -> None:
+def test_a_mixed_batch_is_its_samples_one_by_one(
+    loaded: tuple[Any, Any], layout: Layout, packed: bool
+) -> None:
     """All kinds of samples in one batch; losses, counts and gradients add up."""
     backbone, processor = loaded
     backbone = backbone.double()
@@ -187,10 +193,12 @@ def test_a_mixed_batch_is_its_samples_one_by_one(loaded: tuple[Any, Any], layout
             )
             samples.append(Sample(clips, sample.branches))
 
-        def batch(chosen: list[Sample]) -> Any:
-            return make_batch(chosen, prompt, geometry, layout=layout, camera=True, scale=True)
+        def batch(chosen: list[Sample], packed: bool = False) -> Any:
+            return make_batch(
+                chosen, prompt, geometry, layout=layout, camera=True, scale=True, packed=packed
+            )
 
-        together = batch(samples)
+        together = batch(samples, packed)
         apart = [batch([sample]) for sample in samples]
         counts = together.counts()
         assert counts == {t: sum(b.counts()[t] for b in apart) for t in counts}

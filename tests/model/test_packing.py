@@ -73,6 +73,7 @@ def make_batch(
     *,
     layout: Layout = "readout",
     tokens: bool = True,
+    packed: bool = False,
 ) -> Batch:
     prompt = PromptTokens(processor)
     geometry = FrameGeometry.of(processor)
@@ -83,13 +84,9 @@ def make_batch(
         )
         for (pixels, times), questions, target in rows
     ]
-    return batch_of_samples(samples, prompt, geometry, layout=layout, camera=tokens, scale=tokens)
-
-
-def real_rows(batch: Batch) -> list[torch.Tensor]:
-    return [
-        ids[segment >= 0] for ids, segment in zip(batch.input_ids_BL, batch.segment_BL, strict=True)
-    ]
+    return batch_of_samples(
+        samples, prompt, geometry, layout=layout, camera=tokens, scale=tokens, packed=packed
+    )
 
 
 def states(backbone: Any, batch: Batch) -> torch.Tensor:
@@ -182,10 +179,10 @@ def test_readout_tokens_change_nothing_for_other_tokens(directory: Path) -> None
         full = text_states(
             backbone, batch, visual, deepstack, lambda flat, b=batch: model._place_tokens(flat, b)
         )
-        moved[layout] = max(
-            float((full[b, : len(ids)] - bare[b, : len(ids)]).abs().max())
-            for b, ids in enumerate(real_rows(without))
-        )
+        others = batch.segment_BL >= 0
+        others.view(-1)[torch.cat([batch.camera_N, batch.scale_S])] = False
+        real = without.segment_BL >= 0
+        moved[layout] = float((full[others] - bare[real]).detach().abs().max())
     assert moved["readout"] < 1e-5
     assert moved["visible"] > 1e-3
 
@@ -196,21 +193,32 @@ def test_camera_tokens_see_only_their_past(directory: Path, layout: Layout) -> N
     batch = make_batch(processor, [(clip(3), [0, 1], None)], layout=layout)
     mask = batch.attention_mask()[0, 0]
     per_slot = len(batch.visual_V) // 3
-    last_patch = batch.visual_V[per_slot - 1 :: per_slot]
+    seen_by = {place: set(torch.nonzero(row).flatten().tolist()) for place, row in enumerate(mask)}
+    visual = batch.visual_V.tolist()
+    tokens = {*batch.camera_N.tolist(), *batch.scale_S.tolist()}
     for slot, camera in enumerate(batch.camera_N.tolist()):
-        seen = set(torch.nonzero(mask[camera]).flatten().tolist())
-        assert set(batch.visual_V[: (slot + 1) * per_slot].tolist()) <= seen
-        assert not seen & set(batch.visual_V[(slot + 1) * per_slot :].tolist())
-        later = set(range(int(last_patch[slot]) + 1, int(batch.camera_N[0])))
-        assert not seen & later
-    scale = set(torch.nonzero(mask[batch.scale_S[0]]).flatten().tolist())
-    assert set(batch.visual_V.tolist()) <= scale
+        past = visual[: (slot + 1) * per_slot]
+        assert set(past) <= seen_by[camera]
+        # nothing of what follows the slot's last patch: later frames, questions, other tokens
+        text = seen_by[camera] - set(past) - tokens
+        assert not text or max(text) < past[-1]
+        assert not seen_by[camera] & set(visual[(slot + 1) * per_slot :])
+    scale = seen_by[int(batch.scale_S[0])]
+    assert set(visual) <= scale
     assert (int(batch.camera_N[-1]) in scale) == (layout == "visible")
+    for place in set(seen_by) - tokens:
+        assert layout == "visible" or not seen_by[place] & tokens
+    if layout == "visible":  # in place: after the slot's last patch, before what follows it
+        assert [c - 1 for c in batch.camera_N.tolist()] == visual[per_slot - 1 :: per_slot]
+        assert int(batch.scale_S[0]) == int(batch.camera_N[-1]) + 1
 
 
+@pytest.mark.parametrize("masked", ["dense", "shared_prefix", "checkpointed"])
 @pytest.mark.parametrize("layout", ["readout", "visible"])
 @pytest.mark.usefixtures("double")
-def test_packed_questions_equal_separate_samples(directory: Path, layout: Layout) -> None:
+def test_packed_questions_equal_separate_samples(
+    directory: Path, layout: Layout, masked: str
+) -> None:
     """Loss and every gradient, with all geometric losses, DeepStack and rows of unequal shape."""
     backbone, processor = load_backbone(directory, torch.float64)
     torch.manual_seed(0)
@@ -235,11 +243,14 @@ def test_packed_questions_equal_separate_samples(directory: Path, layout: Layout
         grads = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
         return total, grads
 
-    def batch_of(rows: Any) -> Batch:
-        return make_batch(processor, rows, layout=layout)
-
-    loss_packed, packed_grads = gradients([batch_of(packed)])
-    loss_single, single_grads = gradients([batch_of([row]) for row in single])
+    loss_single, single_grads = gradients(
+        [make_batch(processor, [row], layout=layout) for row in single]
+    )
+    if masked == "checkpointed":
+        model.backbone.gradient_checkpointing_enable({"use_reentrant": False})
+        model.train()
+    together = make_batch(processor, packed, layout=layout, packed=masked != "dense")
+    loss_packed, packed_grads = gradients([together])
     assert loss_packed == pytest.approx(loss_single, rel=1e-6)
     assert set(packed_grads) == set(single_grads) == {n for n, _ in model.named_parameters()}
     for name, wanted in single_grads.items():
