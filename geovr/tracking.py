@@ -9,15 +9,17 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from geovr import distributed
 from geovr.errors import GateRefused, Interrupted
+from geovr.metric_spool import MetricSpool, Point
 
 KEY_TAG = "geovr.key"
 _FLUSH_SECONDS = 5.0
@@ -37,6 +39,9 @@ def _home() -> Path:
 def client() -> Any:
     """An MLflow client on the tracking URI."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # whoever can wait does so himself; the others want to know soon
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
     for name in ("alembic", "mlflow"):
         logging.getLogger(name).setLevel(logging.WARNING)
     from mlflow import MlflowClient
@@ -66,7 +71,7 @@ def _experiment_id(mlflow: Any, name: str) -> str:
 
 
 class Run:
-    """One MLflow run. Metrics are sent in batches; logging the same again changes nothing."""
+    """One MLflow run. Metrics are sent in batches."""
 
     def __init__(self, mlflow: Any, run_id: str) -> None:
         self._mlflow, self.run_id = mlflow, run_id
@@ -102,6 +107,29 @@ class Run:
         for start in range(0, len(waiting), 1000):
             self._mlflow.log_batch(self.run_id, metrics=waiting[start : start + 1000])
         self._flushed = time.monotonic()
+
+    def log_points(self, points: list[Point]) -> None:
+        """Metrics of several steps with their times; steps are never torn apart."""
+        from mlflow.entities import Metric
+
+        batch: list[Any] = []
+        for point in [*points, None]:
+            new = (
+                []
+                if point is None
+                else [
+                    Metric(name, float(value), point.time_ms, point.step)
+                    for name, value in point.metrics.items()
+                ]
+            )
+            if batch and (point is None or len(batch) + len(new) > 1000):
+                self._mlflow.log_batch(self.run_id, metrics=batch)
+                batch = []
+            batch += new
+
+    def logged_steps(self, metric: str) -> set[int]:
+        """Steps at which the server has a metric."""
+        return {item.step for item in self._mlflow.get_metric_history(self.run_id, metric)}
 
     def log_artifact(self, path: Path, directory: str | None = None) -> None:
         """A file, or a directory with all in it."""
@@ -176,15 +204,19 @@ def run(experiment: str, name: str, key: str, tags: dict[str, str] | None = None
         yield _SilentRun()
         return
     mlflow = client()
+    with _open(mlflow, _find_or_create(mlflow, experiment, name, key, tags)) as opened:
+        yield opened
+
+
+def _find_or_create(
+    mlflow: Any, experiment: str, name: str, key: str, tags: dict[str, str] | None
+) -> str:
     experiment_id = _experiment_id(mlflow, experiment)
     found = mlflow.search_runs([experiment_id], f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
     if found:
-        run_id = found[0].info.run_id
-    else:
-        made = mlflow.create_run(experiment_id, run_name=name, tags={KEY_TAG: key, **(tags or {})})
-        run_id = made.info.run_id
-    with _open(mlflow, run_id) as opened:
-        yield opened
+        return str(found[0].info.run_id)
+    made = mlflow.create_run(experiment_id, run_name=name, tags={KEY_TAG: key, **(tags or {})})
+    return str(made.info.run_id)
 
 
 @contextmanager
@@ -215,3 +247,71 @@ def _open(mlflow: Any, run_id: str) -> Iterator[Run]:
     finally:
         opened.flush()
         mlflow.set_terminated(run_id, status)
+
+
+class TrainingRun:
+    """The run of a training: it needs no server but in the end, and loses no metric.
+
+    Args:
+        experiment: name of the experiment.
+        name: of the run.
+        key: by which the run is found again.
+        tags: of a new run.
+        describe: logs parameters and data sets; called whenever the server is found.
+    """
+
+    def __init__(
+        self,
+        experiment: str,
+        name: str,
+        key: str,
+        tags: dict[str, str],
+        describe: Callable[[Run], None],
+    ) -> None:
+        self._run: Run | None = None
+        self._asked = (experiment, name, key, tags)
+        self._describe = describe
+        self.path = _home() / "spool" / f"{key}.jsonl"
+        leader = distributed.rank() == 0
+        self._spool = MetricSpool(self.path, self._connect, self._send) if leader else None
+
+    def _connect(self) -> set[int]:
+        mlflow = client()
+        run = Run(mlflow, _find_or_create(mlflow, *self._asked))
+        mlflow.update_run(run.run_id, status="RUNNING")
+        self._describe(run)
+        steps = run.logged_steps("loss")
+        self._run = run
+        return steps
+
+    def _send(self, points: list[Point]) -> None:
+        if self._run is None:
+            raise RuntimeError("not connected")
+        self._run.log_points(points)
+
+    def log_metrics(self, metrics: dict[str, float], step: int) -> None:
+        """Metrics of a step; never waits for the server."""
+        if self._spool is not None:
+            self._spool.add(step, metrics)
+
+    def close(self, status: str, patience_s: float) -> str:
+        """End the run once the server has everything; its id, empty on other ranks than 0.
+
+        Raises:
+            Interrupted: when the server doesn't have it after so long; the same call goes on.
+        """
+        if self._spool is None:
+            return ""
+        if not self._spool.close(patience_s) or self._run is None:
+            raise Interrupted(
+                f"train: the tracking server {redacted(tracking_uri())} did not take the metrics"
+                f" within {patience_s:.0f} s; they wait in {self.path} and the same command sends"
+                " them; nothing is trained again"
+            )
+        client().set_terminated(self._run.run_id, status)
+        return self._run.run_id
+
+
+def redacted(uri: str) -> str:
+    """A URI without user and password."""
+    return re.sub(r"//[^/@]*@", "//", uri)

@@ -21,7 +21,7 @@ from pydantic import Field
 from geovr.artifacts import Checkpoint, ClipSet, TargetSet, git_sha, start_output
 from geovr.config import Config, LaunchConfig, StageConfig, canonical_json, digest
 from geovr.data.input import InputConfig
-from geovr.errors import UserError
+from geovr.errors import Interrupted, UserError
 from geovr.losses.objectives import Objectives
 from geovr.model.config import HeadsConfig
 from geovr.storage import Store, sha256_file, write_atomic
@@ -29,10 +29,14 @@ from geovr.training.config import OptimConfig
 
 if TYPE_CHECKING:
     from geovr.model.geovr import GeoVR
+    from geovr.tracking import TrainingRun
 
 log = logging.getLogger("geovr")
 
-NOT_IN_KEY = {"store", "experiment", "launch", "checkpoint_every", "keep_checkpoints", "cache_mb"}
+NOT_IN_KEY = {
+    "store", "experiment", "launch", "checkpoint_every", "keep_checkpoints", "cache_mb",
+    "tracking_patience_s",
+}  # fmt: skip
 """Fields that decide where and how, not what."""
 
 
@@ -62,6 +66,9 @@ class TrainConfig(StageConfig):
     checkpoint_every: int = Field(100, gt=0, description="Steps between checkpoints.")
     keep_checkpoints: int = Field(2, gt=0, description="Complete checkpoints that stay.")
     cache_mb: int = Field(1024, ge=0, description="Clips and targets kept in memory, a process.")
+    tracking_patience_s: float = Field(
+        120.0, ge=0, description="Seconds to wait at the end for a tracking server that is away."
+    )
     launch: LaunchConfig = LaunchConfig()
 
 
@@ -101,23 +108,44 @@ def train(config: TrainConfig, *, clips: ClipSet, targets: TargetSet, output: Pa
     store = Store.open(config.store)
     prefix = f"training/{key}"
     tags = {"stage": "train", "git_sha": git_sha()}
-    with (
-        distributed.process_group(),
-        tracking.run(config.experiment, name=f"train-{key[:8]}", key=key, tags=tags) as run,
-    ):
-        finished = _finished(store, prefix)
-        if finished is None:
-            _log_inputs(run, config, clips, targets)
-            finished = _fit(config, clips, targets, store, prefix, run)
-            distributed.barrier()
-        else:
-            log.info("train: %s is trained already; nothing to do", store.uri_of(prefix))
-        run_id = run.run_id
+    with distributed.process_group():
+        run = tracking.TrainingRun(
+            config.experiment,
+            f"train-{key[:8]}",
+            key,
+            tags,
+            lambda opened: _log_inputs(opened, config, clips, targets),
+        )
+        status = "FAILED"
+        try:
+            finished = _finished(store, prefix)
+            if finished is None:
+                finished = _fit(config, clips, targets, store, prefix, run)
+                distributed.barrier()
+            else:
+                log.info("train: %s is trained already; nothing to do", store.uri_of(prefix))
+            status = "FINISHED"
+        except (KeyboardInterrupt, SystemExit, Interrupted):
+            status = "KILLED"
+            raise
+        finally:
+            run_id = _close(run, status, config.tracking_patience_s)
         run_id = distributed.broadcast_object(run_id)
         if distributed.rank() == 0:
             _write(config, clips, targets, output, inputs, key, prefix, finished, run_id)
         distributed.barrier()
     return Checkpoint.load(output)
+
+
+def _close(run: TrainingRun, status: str, patience_s: float) -> str:
+    """End the tracked run; after a failure its own story matters more than the metrics'."""
+    if status == "FINISHED":
+        return run.close(status, patience_s)
+    try:
+        return run.close(status, min(patience_s, 5.0))
+    except Interrupted as late:
+        log.warning("%s", late)
+        return ""
 
 
 def directory_digest(directory: Path) -> str:

@@ -85,6 +85,10 @@ class Trainer:
         start = int(state["step"]) if state else 0
         curve: list[dict[str, float]] = list(state["curve"]) if state else []
         steps = self.settings.steps
+        if self.rank == 0:
+            # of a process that died they may never have arrived; known steps are dropped
+            for metrics in curve:
+                log_metrics(_without_step(metrics), int(metrics["step"]))
         self.model.train()
         with (
             _stop_signal() as stopping,
@@ -212,6 +216,10 @@ class Trainer:
             f" its clips: {', '.join(clips)}; look at them with check_targets, or lower the"
             " learning rate"
         )
+
+
+def _without_step(metrics: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if name != "step"}
 
 
 @contextmanager

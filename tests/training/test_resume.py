@@ -18,7 +18,7 @@ from geovr.artifacts import Checkpoint
 from geovr.errors import Interrupted
 from geovr.stages.train import TrainConfig, training_key
 from geovr.storage import Store
-from geovr.tracking import Run, client
+from geovr.tracking import TrainingRun, client
 from tests.training.conftest import Prepared, Result
 from tests.workspace import BIN, environment
 
@@ -166,20 +166,20 @@ def test_a_damaged_newest_checkpoint_costs_a_step_and_a_warning(
 def test_sigterm_saves_the_step_in_hand(
     prepared: Prepared, tmp_path: Path, whole: Result, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = Run.log_metrics
+    original = TrainingRun.log_metrics
 
-    def log_metrics(self: Run, metrics: dict[str, float], step: int = 0) -> None:
+    def log_metrics(self: TrainingRun, metrics: dict[str, float], step: int) -> None:
         original(self, metrics, step)
         if step == 1:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(Run, "log_metrics", log_metrics)
+    monkeypatch.setattr(TrainingRun, "log_metrics", log_metrics)
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(Interrupted, match=r"stopped after step [23] of 4; a checkpoint stands"):
         prepared.train(tmp_path, checkpoint_every=100)
     assert signal.getsignal(signal.SIGTERM) is before
     assert len(list(tmp_path.glob("store/training/*/steps/*/manifest.json"))) == 1
-    monkeypatch.setattr(Run, "log_metrics", original)
+    monkeypatch.setattr(TrainingRun, "log_metrics", original)
     assert prepared.train(tmp_path, checkpoint_every=100).same(whole)
 
 

@@ -1,0 +1,1 @@
+"""Measurements; each is run by hand with python -m."""
