@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from geovr.config import Config
 
@@ -24,17 +25,48 @@ class HeadsConfig(Config):
         gt=0,
         description="Deviation of the tokens at the start; null: that of the text embeddings.",
     )
-    depths: tuple[float, ...] = Field(
-        (5 / 24, 12 / 24, 18 / 24, 24 / 24),
-        min_length=NUM_LEVELS,
-        max_length=NUM_LEVELS,
-        description="Teacher layers as shares of its depth; round(share * layers) is tapped.",
+    teacher_depth: int = Field(24, gt=0, description="Layers of the teacher (24 for VGGT).")
+    depth_layers: tuple[int, int, int, int] = Field(
+        (5, 12, 18, 24),
+        description="Teacher layers, from 1, whose counterparts feed the depth head: layer g of G"
+        " corresponds to round(g / G * L) of the student's L.",
+    )
+    feature_layers: tuple[int, int, int, int] = Field(
+        (5, 12, 18, 24), description="Teacher layers that the targets hold features of."
+    )
+    feature_levels: tuple[int, ...] = Field(
+        (0, 1, 2, 3),
+        min_length=1,
+        description="Which of the feature layers are learnt, by their places.",
     )
     last_tap: Literal["post_norm", "pre_norm"] = Field(
         "post_norm", description="State of the last layer: after or before the final norm."
     )
     camera_hidden: int = Field(1536, gt=0)
     scale_hidden: int = Field(512, gt=0)
+    depth_head: Literal["dense", "dpt", "mlp"] = Field(
+        "dense", description="The three of the paper's Table 5."
+    )
     depth_channels: tuple[int, int, int, int] = (256, 512, 1024, 1024)
-    depth_features: int = Field(256, gt=0)
+    depth_features: int = Field(
+        256, gt=0, description="Channels of the fusion; values of a token with mlp."
+    )
+    depth_hidden: int = Field(1024, gt=0, description="Hidden layers of the mlp head.")
     depth_patch: int = Field(7, gt=0, description="Target pixels per output cell (7 for VGGT).")
+
+    @model_validator(mode="after")
+    def _fits(self) -> HeadsConfig:
+        for name in ("depth_layers", "feature_layers"):
+            layers = getattr(self, name)
+            if min(layers) < 1 or max(layers) > self.teacher_depth:
+                raise ValueError(
+                    f"{name}: {layers} are not layers 1 to {self.teacher_depth} of the teacher;"
+                    " set teacher_depth to its number of layers"
+                )
+        if sorted(set(self.feature_levels)) != list(self.feature_levels):
+            raise ValueError(f"feature_levels: {self.feature_levels} must ascend, none twice")
+        if self.feature_levels[0] < 0 or self.feature_levels[-1] >= NUM_LEVELS:
+            raise ValueError(f"feature_levels: {self.feature_levels} are not among 0 to 3")
+        if self.depth_head == "mlp" and math.isqrt(self.depth_features) ** 2 != self.depth_features:
+            raise ValueError(f"depth_features: {self.depth_features} must be a square with mlp")
+        return self

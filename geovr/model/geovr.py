@@ -22,14 +22,16 @@ from geovr.losses.language import language_loss
 from geovr.losses.objectives import Objectives
 from geovr.losses.scale import scale_loss
 from geovr.losses.total import LossSums
-from geovr.model.config import NUM_LEVELS, HeadsConfig
+from geovr.model.config import HeadsConfig
 from geovr.model.forward import tap_layers, text_states, visual_features
-from geovr.model.heads import CameraHead, DenseDepthHead, FeatureHead, ScaleHead
+from geovr.model.heads import CameraHead, FeatureHead, ScaleHead, make_depth_head
 
 
-def tapped_layers(depths: Sequence[float], num_layers: int) -> tuple[int, ...]:
-    """Student layers (1-based) for teacher depths: round(share * num_layers), at least 1."""
-    return tuple(max(1, round(share * num_layers)) for share in depths)
+def student_layers(
+    layers: Sequence[int], teacher_depth: int, student_depth: int
+) -> tuple[int, ...]:
+    """Counterparts (from 1) of teacher layers: round(g / G * L), halves to even, at least 1."""
+    return tuple(max(1, round(layer * student_depth / teacher_depth)) for layer in layers)
 
 
 def embedding_std(backbone: Any) -> float:
@@ -58,7 +60,11 @@ class GeoVR(nn.Module):
         self.heads_config, self.objectives = heads, objectives
         text = backbone.config.text_config
         width: int = text.hidden_size
-        self.layers = tapped_layers(heads.depths, text.num_hidden_layers)
+        chosen = tuple(heads.feature_layers[level] for level in heads.feature_levels)
+        self.depth_layers, self.feature_layers = (
+            student_layers(layers, heads.teacher_depth, text.num_hidden_layers)
+            for layers in (heads.depth_layers, chosen)
+        )
         std = heads.token_std or embedding_std(backbone)
         if objectives.camera:
             # like the teacher's, the first frame's token differs from all others'
@@ -68,12 +74,10 @@ class GeoVR(nn.Module):
             self.scale_token = nn.Parameter(torch.randn(1, width) * std)
             self.scale_head = ScaleHead(width, heads.scale_hidden)
         if objectives.depth:
-            self.depth_head = DenseDepthHead(
-                width, heads.depth_channels, heads.depth_features, heads.depth_patch
-            )
+            self.depth_head = make_depth_head(heads, width)
         if objectives.features:
             self.feature_heads = nn.ModuleList(
-                FeatureHead(width, feature_dim) for _ in range(NUM_LEVELS)
+                FeatureHead(width, feature_dim) for _ in heads.feature_levels
             )
 
     def head_parameters(self) -> dict[str, nn.Parameter]:
@@ -83,6 +87,13 @@ class GeoVR(nn.Module):
             for name, parameter in self.named_parameters()
             if not name.startswith("backbone.")
         }
+
+    @property
+    def tapped(self) -> tuple[int, ...]:
+        """Layers whose states are kept, ascending: those that some head needs."""
+        depth = self.depth_layers if self.objectives.depth else ()
+        features = self.feature_layers if self.objectives.features else ()
+        return tuple(sorted({*depth, *features}))
 
     def _place_tokens(self, flat: torch.Tensor, batch: Batch) -> torch.Tensor:
         if self.objectives.camera:
@@ -97,8 +108,7 @@ class GeoVR(nn.Module):
     def forward(self, batch: Batch) -> LossSums:
         """Losses of a batch, as sums over samples (see losses/total.py)."""
         visual_VD, deepstack = visual_features(self.backbone, batch)
-        levels = self.layers if self.objectives.depth or self.objectives.features else ()
-        with tap_layers(self.backbone, levels, batch.visual_V) as taps:
+        with tap_layers(self.backbone, self.tapped, batch.visual_V) as taps:
             states_BLD = text_states(
                 self.backbone,
                 batch,
@@ -163,16 +173,17 @@ class GeoVR(nn.Module):
             places = torch.cat(
                 [torch.arange(starts[c], starts[c] + counts[c], device=flat.device) for c in clips]
             )
-            maps = [
-                taps[layer][places]
+            maps = {
+                layer: states[places]
                 .view(len(clips) * T, gh // merge, gw // merge, -1)
                 .permute(0, 3, 1, 2)
-                for layer in self.layers
-            ]
+                for layer, states in taps.items()
+            }
             if self.objectives.depth:
                 wanted = torch.stack([t.depth_THW for t in present])
                 size = (wanted.shape[-2], wanted.shape[-1])
-                predicted = self.depth_head(maps, size).view(wanted.shape)
+                levels = [maps[layer] for layer in self.depth_layers]
+                predicted = self.depth_head(levels, size).view(wanted.shape)
                 loss = depth_loss if self.objectives.depth_loss == "l1" else silog_loss
                 losses.add("depth", loss(predicted, wanted), weights)
             if self.objectives.features:
@@ -180,11 +191,14 @@ class GeoVR(nn.Module):
                 grid = (wanted_BN.shape[-3], wanted_BN.shape[-2])
                 by_level = [
                     feature_loss(
-                        head(level_map, grid).view(len(clips), -1, wanted_BN.shape[-1]),
+                        head(maps[layer], grid).view(len(clips), -1, wanted_BN.shape[-1]),
                         wanted_BN[:, level].flatten(1, 3),
                     )
-                    for level, (head, level_map) in enumerate(
-                        zip(self.feature_heads, maps, strict=True)
+                    for head, layer, level in zip(
+                        self.feature_heads,
+                        self.feature_layers,
+                        self.heads_config.feature_levels,
+                        strict=True,
                     )
                 ]
                 losses.add("features", torch.stack(by_level).mean(0), weights)

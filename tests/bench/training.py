@@ -69,7 +69,7 @@ class Reference(GeoVR):
         for handle in handles:
             handle.remove()
         flat = states.reshape(-1, states.shape[-1])
-        taps = {n: every[n - 1].reshape(flat.shape)[batch.visual_V] for n in self.layers}
+        taps = {n: every[n - 1].reshape(flat.shape)[batch.visual_V] for n in self.tapped}
         taps[len(model.layers)] = flat[batch.visual_V]
         logits = self.backbone.lm_head(flat).float()
         labels = torch.full((len(flat),), -100)

@@ -19,7 +19,7 @@ from geovr.data.samples import make_batch as batch_of_samples
 from geovr.losses.objectives import Objectives
 from geovr.model.config import HeadsConfig
 from geovr.model.forward import load_backbone, text_states, visual_features
-from geovr.model.geovr import GeoVR, tapped_layers
+from geovr.model.geovr import GeoVR
 from geovr.model.initialise import init_model
 
 RANDOM = np.random.default_rng(3)
@@ -256,36 +256,3 @@ def test_packed_questions_equal_separate_samples(
     for name, wanted in single_grads.items():
         difference = (packed_grads[name] - wanted).abs().max()
         assert difference <= 1e-6 * max(float(wanted.abs().max()), 1e-3), name
-
-
-def test_tapped_layers_follow_the_published_table() -> None:
-    vggt = (5 / 24, 12 / 24, 18 / 24, 24 / 24)
-    assert tapped_layers(vggt, 28) == (6, 14, 21, 28)
-    assert tapped_layers(vggt, 36) == (8, 18, 27, 36)
-    giant = (20 / 40, 28 / 40, 34 / 40, 40 / 40)
-    assert tapped_layers(giant, 28) == (14, 20, 24, 28)
-    assert tapped_layers(giant, 36) == (18, 25, 31, 36)
-    distilled = (19 / 40, 27 / 40, 33 / 40, 39 / 40)
-    assert tapped_layers(distilled, 28) == (13, 19, 23, 27)
-    assert tapped_layers(distilled, 36) == (17, 24, 30, 35)
-
-
-def test_head_sizes_are_the_published_ones() -> None:
-    from geovr.model.heads import CameraHead, DenseDepthHead, FeatureHead, ScaleHead
-
-    published = {
-        2048: (5.53, 1.05, 12.6, 32.335),
-        2560: (6.31, 1.32, 14.7, 33.778),
-        4096: (8.68, 2.11, 21.0, 38.11),
-    }
-    for width, millions in published.items():
-        with torch.device("meta"):
-            heads = [
-                CameraHead(width),
-                ScaleHead(width),
-                torch.nn.ModuleList(FeatureHead(width, 1024) for _ in range(4)),
-                DenseDepthHead(width),
-            ]
-        for head, wanted in zip(heads, millions, strict=True):
-            found = sum(p.numel() for p in head.parameters()) / 1e6
-            assert found == pytest.approx(wanted, rel=6e-3)

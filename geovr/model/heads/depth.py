@@ -1,4 +1,7 @@
-"""Dense depth head: visual tokens of four levels to depth at the teacher's resolution.
+"""Depth heads: visual tokens of four levels to depth at the teacher's resolution.
+
+The three of the paper's Table 5; parameters at the 2B model's width equal what it prints (dense
+32.3 M, dpt 32.7 M, mlp 13.6 M; docs/decisions/0010-heads.md).
 
 Shape suffixes: N frames, D model width, H W rows and columns.
 """
@@ -12,74 +15,29 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from geovr.model.config import NUM_LEVELS, HeadsConfig
+from geovr.model.heads.pyramid import Pyramid
+
 MAX_LOG_DEPTH = 10.0
 """exp is bounded here: e^10 is far beyond any depth, and float32 stays finite."""
-_POSITION_WEIGHT = 0.1
 
 
-class _Residual(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        inner: torch.Tensor = self.conv2(self.conv1(x.relu()).relu())
-        return inner + x
-
-
-class _Fusion(nn.Module):
-    """Add the skip level, refine, and resize to the next finer level."""
-
-    def __init__(self, channels: int, *, has_skip: bool) -> None:
-        super().__init__()
-        self.skip = _Residual(channels) if has_skip else None
-        self.refine = _Residual(channels)
-        self.out = nn.Conv2d(channels, channels, 1)
-
-    def forward(
-        self, x: torch.Tensor, skip: torch.Tensor | None, size: tuple[int, int]
-    ) -> torch.Tensor:
-        if self.skip is not None and skip is not None:
-            x = x + self.skip(skip)
-        x = F.interpolate(self.refine(x), size, mode="bilinear", align_corners=True)
-        fused: torch.Tensor = self.out(x)
-        return fused
-
-
-def uv_position(x_NDHW: torch.Tensor, aspect: float) -> torch.Tensor:
-    """Sines and cosines of image coordinates, (1, D, H, W), for an image of width/height `aspect`.
-
-    Coordinates span the image, normalised by its diagonal; half the channels per axis, base 100.
-    """
-    D, H, W = x_NDHW.shape[1:]
-    diagonal = math.hypot(aspect, 1.0)
-    span_x, span_y = aspect / diagonal, 1.0 / diagonal
-    device = x_NDHW.device
-    u = torch.linspace(-span_x * (W - 1) / W, span_x * (W - 1) / W, W, device=device)
-    v = torch.linspace(-span_y * (H - 1) / H, span_y * (H - 1) / H, H, device=device)
-    quarter = D // 4
-    omega = 100.0 ** -(torch.arange(quarter, device=device) / max(quarter, 1))
-
-    def axis(values: torch.Tensor) -> torch.Tensor:
-        angle = values[:, None] * omega
-        return torch.cat([angle.sin(), angle.cos()], dim=-1)
-
-    x_part = axis(u)[None].expand(H, W, -1)
-    y_part = axis(v)[:, None].expand(H, W, -1)
-    position = torch.cat([x_part, y_part], dim=-1).permute(2, 0, 1)[None]
-    return F.pad(position, (0, 0, 0, 0, 0, D - position.shape[1])).to(x_NDHW.dtype)
+def depth_from_log(log_depth_N1HW: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Positive float32 depth (N, H, W) of `size`, whatever the precision of the head."""
+    log_depth = log_depth_N1HW.float()
+    if tuple(log_depth.shape[-2:]) != size:
+        log_depth = F.interpolate(log_depth, size, mode="bilinear", align_corners=False)
+    return log_depth.squeeze(1).clamp(max=MAX_LOG_DEPTH).exp()
 
 
 class DenseDepthHead(nn.Module):
-    """DPT-like: four token levels at four resolutions, fused coarse to fine, pixel-shuffled.
+    """The pyramid, then each cell of its map becomes patch * patch pixels.
 
     Args:
         width: D of the model.
         channels: of the four levels after projection.
         features: of the fusion.
-        patch: pixels of the target that one output cell of the fused map covers; the last
-            layer shuffles patch * patch values into pixels.
+        patch: pixels of the target that one cell of the map covers, down and across.
     """
 
     def __init__(
@@ -91,43 +49,93 @@ class DenseDepthHead(nn.Module):
     ) -> None:
         super().__init__()
         self.patch = patch
-        self.norm = nn.LayerNorm(width, eps=1e-5)
-        self.project = nn.ModuleList(nn.Conv2d(width, c, 1) for c in channels)
-        c0, c1, _, c3 = channels
-        self.resize = nn.ModuleList(
-            [
-                nn.ConvTranspose2d(c0, c0, 4, stride=4),
-                nn.ConvTranspose2d(c1, c1, 2, stride=2),
-                nn.Identity(),
-                nn.Conv2d(c3, c3, 3, stride=2, padding=1),
-            ]
-        )
-        self.adapt = nn.ModuleList(
-            nn.Conv2d(c, features, 3, padding=1, bias=False) for c in channels
-        )
-        self.fuse = nn.ModuleList(
-            _Fusion(features, has_skip=level < 3) for level in range(len(channels))
-        )
+        self.pyramid = Pyramid(width, channels, features)
         self.out = nn.Conv2d(features, patch * patch, 1)
 
     def forward(self, levels: Sequence[torch.Tensor], size: tuple[int, int]) -> torch.Tensor:
         """Four (N, D, h, w) levels, shallow first, to (N, H, W) depth of `size`, positive."""
-        aspect = size[1] / size[0]
-        maps = []
-        for level, project, resize, adapt in zip(
-            levels, self.project, self.resize, self.adapt, strict=True
-        ):
-            x = self.norm(level.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-            x = project(x)
-            x = x + _POSITION_WEIGHT * uv_position(x, aspect)
-            maps.append(adapt(resize(x)))
-        coarse = (max(1, math.ceil(size[0] / self.patch)), max(1, math.ceil(size[1] / self.patch)))
-        sizes = [coarse, *(tuple(m.shape[-2:]) for m in maps[:3])]
-        x = self.fuse[3](maps[3], None, sizes[3])
-        for finer in (2, 1, 0):
-            x = self.fuse[finer](x, maps[finer], sizes[finer])
-        x = x + _POSITION_WEIGHT * uv_position(x, aspect)
-        log_depth = F.pixel_shuffle(self.out(x), self.patch).float()
-        if log_depth.shape[-2:] != size:
-            log_depth = F.interpolate(log_depth, size, mode="bilinear", align_corners=False)
-        return log_depth.squeeze(1).clamp(max=MAX_LOG_DEPTH).exp()
+        x = self.pyramid(levels, cells(size, self.patch), size[1] / size[0])
+        return depth_from_log(F.pixel_shuffle(self.out(x), self.patch), size)
+
+
+class DPTDepthHead(nn.Module):
+    """The pyramid, then DPT's output: convolutions around an upsampling to every pixel.
+
+    Args:
+        width: D of the model.
+        channels: of the four levels after projection.
+        features: of the fusion.
+        patch: pixels of the target that one cell of the map covers, down and across.
+        last: channels before the last layer.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        channels: Sequence[int] = (256, 512, 1024, 1024),
+        features: int = 256,
+        patch: int = 7,
+        last: int = 32,
+    ) -> None:
+        super().__init__()
+        self.patch = patch
+        self.pyramid = Pyramid(width, channels, features)
+        self.reduce = nn.Conv2d(features, features // 2, 3, padding=1)
+        self.out = nn.Sequential(
+            nn.Conv2d(features // 2, last, 3, padding=1), nn.ReLU(), nn.Conv2d(last, 1, 1)
+        )
+
+    def forward(self, levels: Sequence[torch.Tensor], size: tuple[int, int]) -> torch.Tensor:
+        """Four (N, D, h, w) levels, shallow first, to (N, H, W) depth of `size`, positive."""
+        x = self.reduce(self.pyramid(levels, cells(size, self.patch), size[1] / size[0]))
+        x = F.interpolate(x, size, mode="bilinear", align_corners=True)
+        return depth_from_log(self.out(x), size)
+
+
+class MLPDepthHead(nn.Module):
+    """Three layers on each level's tokens, summed; each token becomes a square of values.
+
+    Args:
+        width: D of the model.
+        hidden: of both hidden layers.
+        values: of a token, a square number; the map is resized to the target.
+    """
+
+    def __init__(self, width: int, hidden: int = 1024, values: int = 256) -> None:
+        super().__init__()
+        self.side = math.isqrt(values)
+        if self.side**2 != values:
+            raise ValueError(f"depth_features: {values} values of a token are no square")
+        self.norm = nn.LayerNorm(width, eps=1e-5)
+        self.levels = nn.ModuleList(
+            nn.Sequential(
+                nn.Linear(width, hidden),
+                nn.GELU(),
+                nn.Linear(hidden, hidden),
+                nn.GELU(),
+                nn.Linear(hidden, values),
+            )
+            for _ in range(NUM_LEVELS)
+        )
+
+    def forward(self, levels: Sequence[torch.Tensor], size: tuple[int, int]) -> torch.Tensor:
+        """Four (N, D, h, w) levels, shallow first, to (N, H, W) depth of `size`, positive."""
+        said = [
+            layers(self.norm(level.permute(0, 2, 3, 1)))
+            for level, layers in zip(levels, self.levels, strict=True)
+        ]
+        summed = torch.stack(said).sum(0).permute(0, 3, 1, 2)
+        return depth_from_log(F.pixel_shuffle(summed, self.side), size)
+
+
+def cells(size: tuple[int, int], patch: int) -> tuple[int, int]:
+    """Rows and columns of cells of `patch` pixels that cover an image."""
+    return max(1, math.ceil(size[0] / patch)), max(1, math.ceil(size[1] / patch))
+
+
+def make_depth_head(config: HeadsConfig, width: int) -> nn.Module:
+    """The depth head that a config asks for."""
+    if config.depth_head == "mlp":
+        return MLPDepthHead(width, config.depth_hidden, config.depth_features)
+    kind = DenseDepthHead if config.depth_head == "dense" else DPTDepthHead
+    return kind(width, config.depth_channels, config.depth_features, config.depth_patch)
