@@ -34,7 +34,12 @@ from geovr.teachers.weights import make_network
 
 PACKAGE = "depth-anything-3"
 PREFIX = "model."
-UNUSED = ("cam_enc.", "gs_head.", "gs_adapter.")
+RAY_PARTS = (
+    *(f"refinenet{level}_aux" for level in range(1, 5)),
+    "output_conv1_aux",
+    "output_conv2_aux",
+)
+UNUSED = ("cam_enc.", "gs_head.", "gs_adapter.", *(f"head.scratch.{name}." for name in RAY_PARTS))
 
 
 class DepthAnything3:
@@ -122,7 +127,6 @@ def load_depth_anything3(config: DepthAnything3Config, placement: Placement) -> 
         prefix=PREFIX,
         unused=UNUSED,
     )
-    _skip_rays(net.head)
     random = config.weights.random_init is not None
     card = card_of("depth_anything3", config.checkpoint, digest, random=random)
     return DepthAnything3(
@@ -162,10 +166,10 @@ def _package() -> tuple[Any, Any]:
 def _relative(architecture: str) -> nn.Module:
     build, settings = _package()
     parts = settings(architecture)
-    net: nn.Module = build(
-        net=parts.net, head=parts.head, cam_dec=parts.cam_dec, cam_enc=nn.Identity()
-    )
-    return net
+    net: Any = build(net=parts.net, head=parts.head, cam_dec=parts.cam_dec, cam_enc=nn.Identity())
+    _skip_rays(net.head.scratch)
+    module: nn.Module = net
+    return module
 
 
 def _metric(size: str) -> nn.Module:
@@ -185,10 +189,12 @@ class _Nothing(nn.Module):
         return x.new_zeros(len(x), 4, 1, 1)
 
 
-def _skip_rays(head: Any) -> None:
-    """Take the ray branch out of the depth head: its result is thrown away when poses are read."""
-    for level in range(1, 5):
-        setattr(head.scratch, f"refinenet{level}_aux", _Nothing())
-    for name in ("output_conv1_aux", "output_conv2_aux"):
-        levels = len(getattr(head.scratch, name))
-        setattr(head.scratch, name, nn.ModuleList(nn.Identity() for _ in range(levels)))
+def _skip_rays(scratch: Any) -> None:
+    """Take the ray branch out of the depth head: its result is thrown away when poses are read.
+
+    Nor could it be loaded strictly: its levels share a norm, which the published file holds once.
+    """
+    for name in RAY_PARTS:
+        part = getattr(scratch, name)
+        levels = isinstance(part, nn.ModuleList)
+        setattr(scratch, name, nn.ModuleList(nn.Identity() for _ in part) if levels else _Nothing())

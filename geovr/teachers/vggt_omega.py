@@ -77,4 +77,19 @@ def _build(size: str) -> nn.Module:
     module = upstream("vggt_omega.models.vggt_omega", PACKAGE, remedy)
     settings = {"embed_dim": TINY_WIDTH} if size == "tiny" else {}
     net: nn.Module = module.VGGTOmega(**settings)
+    net.apply(_initialise)
     return net
+
+
+def _initialise(module: nn.Module) -> None:
+    """Fill what upstream leaves to the checkpoint as it was in memory, or NaN.
+
+    These are scales of residual branches, and masks by which keys, unlike queries and values, have
+    no bias.
+    """
+    if hasattr(module, "gamma") and hasattr(module, "init_values"):
+        nn.init.constant_(module.gamma, module.init_values)
+    mask = getattr(module, "bias_mask", None)
+    if mask is not None:
+        mask.fill_(1)
+        mask.chunk(3)[1].fill_(0)
