@@ -29,7 +29,9 @@ def scene(scale: float = 2.5, noise: float = 0.0, seed: int = 0) -> list[torch.T
     relative = random.uniform(0.3, 3, (T, H, W))
     confidence = 1 + random.exponential(1, (T, H, W))
     metric = scale * relative * (1 + noise * random.normal(size=(T, H, W)))
-    return [torch.from_numpy(a).float() for a in (relative, confidence, metric, np.zeros((T, H, W)))]
+    return [
+        torch.from_numpy(a).float() for a in (relative, confidence, metric, np.zeros((T, H, W)))
+    ]
 
 
 @given(
@@ -79,7 +81,8 @@ def test_a_few_far_pixels_move_least_squares_and_not_the_median() -> None:
     relative, confidence, metric, sky = scene(2.0, noise=0.02)
     relative[:, :, :3], metric[:, :, :3] = 8.0, 3.0
     squares, median = (
-        metric_scale(relative, confidence, metric, sky, e).scale for e in ("least_squares", "median")
+        metric_scale(relative, confidence, metric, sky, e).scale
+        for e in ("least_squares", "median")
     )
     assert abs(median / 2 - 1) < 0.02
     assert abs(squares / 2 - 1) > 0.3
@@ -130,7 +133,9 @@ def test_a_camera_that_can_not_be_leaves_its_frame_out(fov: float) -> None:
     fovs[1, 1] = fov
     metres = metric_depth(2 * relative, focal_lengths(fovs, (H, W)))
     expected = 2 * (H / 2 + W / 2) / 2 / math.tan(0.5) / 300
-    assert metric_scale(relative, confidence, metres, sky).scale == pytest.approx(expected, rel=1e-5)
+    assert metric_scale(relative, confidence, metres, sky).scale == pytest.approx(
+        expected, rel=1e-5
+    )
     assert not alignment_mask(relative, confidence, metres, sky)[1].any()
 
 

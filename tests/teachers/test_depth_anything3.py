@@ -1,6 +1,7 @@
 """Depth Anything 3 against upstream's own outputs, and from videos to a training step.
 
 The networks are upstream's, from its PyPI package, at sizes for a CPU and with random weights.
+Nothing here is skipped when the package is missing: `make setup` installs it.
 """
 
 from __future__ import annotations
@@ -31,10 +32,6 @@ from geovr.teachers.frames import normalise, resize_frames
 from geovr.teachers.make import make_teacher
 from geovr.teachers.runner import FoundationTeacher
 from tests.teachers.networks import clip, stir
-
-pytest.importorskip(
-    "depth_anything_3", reason="not installed: `make teachers` brings it, and CI has it"
-)
 
 SIZE = (84, 112)
 METRIC = {"weights": {"random_init": 1}, "size": "tiny"}
@@ -140,9 +137,7 @@ def test_features_of_a_frame_lie_at_its_own_place(ours: FoundationTeacher) -> No
     seen = clip(5)
     order = [0, 1, 3, 2, 4]
     (before,), (after,) = ours([seen]), ours([replace(seen, frames_THWC=seen.frames_THWC[order])])
-    np.testing.assert_allclose(
-        after.features_NTHWC[0], before.features_NTHWC[0][order], atol=1e-5
-    )
+    np.testing.assert_allclose(after.features_NTHWC[0], before.features_NTHWC[0][order], atol=1e-5)
 
 
 def test_upstreams_default_reference_view_disorders_its_exported_features(whole: Any) -> None:
