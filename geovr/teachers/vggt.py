@@ -142,20 +142,30 @@ def _module(name: str) -> Any:
 
 
 def _full() -> nn.Module:
-    net: nn.Module = _module("models.vggt").VGGT(enable_point=False, enable_track=False)
-    return net
+    net: Any = _module("models.vggt").VGGT()
+    # not every version of the package can be told to leave them out
+    net.point_head = net.track_head = None
+    module: nn.Module = net
+    return module
 
 
 def _tiny() -> nn.Module:
-    """The same parts in a size for tests; the class itself is fixed to ViT-L."""
+    """The same parts in a size for tests; the class itself is fixed to ViT-L for its patches."""
     vggt = _module("models.vggt").VGGT
     net: Any = vggt.__new__(vggt)
     nn.Module.__init__(net)
-    width = 64
+    width = 384
     net.aggregator = _module("models.aggregator").Aggregator(
-        img_size=56, embed_dim=width, depth=DEPTH, num_heads=4, patch_embed="conv"
+        img_size=56,
+        embed_dim=width,
+        depth=DEPTH,
+        num_heads=6,
+        mlp_ratio=1.0,
+        patch_embed="dinov2_vits14_reg",
     )
-    net.camera_head = _module("heads.camera_head").CameraHead(dim_in=2 * width, num_heads=4)
+    net.camera_head = _module("heads.camera_head").CameraHead(
+        dim_in=2 * width, num_heads=6, mlp_ratio=1
+    )
     net.depth_head = _module("heads.dpt_head").DPTHead(
         dim_in=2 * width,
         output_dim=2,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
 from geovr.data.clips import Clip
-
-RANDOM = np.random.default_rng(7)
 
 
 def clip(frames: int = 4, height: int = 48, width: int = 64, seed: int = 0) -> Clip:
@@ -38,3 +40,18 @@ def stir(network: nn.Module, seed: int = 0) -> nn.Module:
             else:
                 parameter.copy_(0.5 + 0.2 * noise)
     return network
+
+
+@contextmanager
+def without_numbers() -> Iterator[None]:
+    """Networks built in here have all their parameters on the meta device: shapes, no memory."""
+    register = nn.Module.register_parameter
+
+    def to_meta(self: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        if parameter is not None:
+            parameter = nn.Parameter(parameter.data.to("meta"), requires_grad=False)
+        register(self, name, parameter)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nn.Module, "register_parameter", to_meta)
+        yield

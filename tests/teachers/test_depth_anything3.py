@@ -28,10 +28,12 @@ from geovr.stages.extract_targets import ExtractTargetsConfig, extract_targets
 from geovr.stages.ingest import IngestConfig, ingest
 from geovr.stages.train import TrainConfig, train
 from geovr.teachers.config import DepthAnything3Config
+from geovr.teachers.depth_anything3 import DepthAnything3, _relative
 from geovr.teachers.frames import normalise, resize_frames
+from geovr.teachers.licenses import card_of
 from geovr.teachers.make import make_teacher
 from geovr.teachers.runner import FoundationTeacher
-from tests.teachers.networks import clip, stir
+from tests.teachers.networks import clip, stir, without_numbers
 
 SIZE = (84, 112)
 METRIC = {"weights": {"random_init": 1}, "size": "tiny"}
@@ -271,6 +273,26 @@ def test_importing_it_lets_no_config_file_run_code() -> None:
 def test_it_says_nothing_to_stdout(capfd: pytest.CaptureFixture[str]) -> None:
     teacher()([clip(3)])
     assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("architecture", "layers", "channels"),
+    [
+        ("da3-giant", (18, 26, 32, 38), 1536),
+        ("da3-large", (10, 14, 18, 22), 1024),
+        ("da3-base", (4, 6, 8, 10), 768),
+    ],
+)
+def test_the_real_sizes_have_the_papers_layers_and_channels(
+    architecture: str, layers: tuple[int, ...], channels: int
+) -> None:
+    with without_numbers():
+        net: Any = _relative(architecture)
+    network = DepthAnything3(net, card_of("x", "DA3-BASE", "d", random=False), architecture)
+    assert (network.layers, network.feature_dim) == (layers, channels)
+    # depth and pose come from the layers above them, of the local and the global stream
+    assert tuple(net.backbone.out_layers) == tuple(layer + 1 for layer in layers)
+    assert net.cam_dec.fc_t.in_features == 2 * channels
 
 
 def test_weights_of_another_size_are_refused(published: Path) -> None:

@@ -23,11 +23,13 @@ from torch import nn
 from geovr.data.targets import GeometryTargets
 from geovr.errors import UserError
 from geovr.geometry.camera import decode_pose
+from geovr.teachers import vggt, vggt_omega
 from geovr.teachers.config import VggtConfig, VggtOmegaConfig
 from geovr.teachers.frames import resize_frames
+from geovr.teachers.licenses import card_of
 from geovr.teachers.make import make_teacher
 from geovr.teachers.runner import FoundationTeacher
-from tests.teachers.networks import clip, stir
+from tests.teachers.networks import clip, stir, without_numbers
 
 SIZES = {"vggt": (84, 112), "vggt_omega": (96, 128)}
 SPECIALS = {"vggt": 5, "vggt_omega": 17}
@@ -110,13 +112,8 @@ def test_all_that_is_said_is_what_upstream_says(package: str) -> None:
 
 def pristine(package: str) -> Any:
     """A network as upstream builds it, before an adapter has seen it."""
-    if package == "vggt":
-        from geovr.teachers.vggt import _tiny
-
-        return plausible(_tiny().eval())
-    from geovr.teachers.vggt_omega import _build
-
-    return plausible(_build("tiny").eval())
+    net = vggt._tiny() if package == "vggt" else vggt_omega._build("tiny")
+    return plausible(net.eval())
 
 
 def test_upstreams_own_decoder_reads_the_poses_as_ours_does(package: str) -> None:
@@ -138,6 +135,20 @@ def test_layers_that_no_one_reads_are_not_kept(package: str) -> None:
         tokens, _ = made.network.net.aggregator(torch.rand(1, 2, 3, *SIZES[package]))
     held = [t.numel() if t is not None else 0 for t in tokens]
     assert len(held) == 24 and [i for i, count in enumerate(held) if count] == list(LAYERS)
+
+
+def test_the_real_size_has_the_papers_channels(package: str) -> None:
+    with without_numbers():
+        net: Any = vggt._full() if package == "vggt" else vggt_omega._build("1b")
+    card = card_of("x", "VGGT-1B", "d", random=False)
+    network = {"vggt": vggt.Vggt, "vggt_omega": vggt_omega.VggtOmega}[package](net, card, "1b")
+    assert (network.feature_dim, len(net.aggregator.frame_blocks)) == (1024, 24)
+    parts = {name.split(".")[0] for name, _ in net.named_parameters()}
+    assert parts == {
+        "aggregator",
+        "camera_head",
+        f"{'depth' if package == 'vggt' else 'dense'}_head",
+    }
 
 
 def test_heads_run_in_float32_when_the_trunk_is_bf16(package: str) -> None:
