@@ -3,8 +3,9 @@
 Three things of upstream are stepped around, each by its own interface:
 * With its default choice of a reference view the exported features come in another frame order
   than everything else, so the first view is the reference; our world is the first frame anyway.
-* The metric head loses all but the first clip of a batch of long clips, and overwrites the sky by a
-  percentile over the whole batch. Its frames are independent, so they go through as one clip.
+* The metric head fails on a batch of clips with more frames than it takes at once, and its network
+  overwrites the sky by a percentile over the whole batch, from pixels drawn without a seed. Its
+  frames are independent, so they go through as one clip, and the sky is filled here.
 * Gaussians, rays and the encoder of given cameras are not used here and not computed.
 
 Shape suffixes: B clips, T frames, H W pixels, C channels.

@@ -81,7 +81,7 @@ def _build(size: str) -> nn.Module:
     return net
 
 
-def _initialise(module: nn.Module) -> None:
+def _initialise(module: Any) -> None:
     """Fill what upstream leaves to the checkpoint as it was in memory, or NaN.
 
     These are scales of residual branches, and masks by which keys, unlike queries and values, have

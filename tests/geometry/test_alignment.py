@@ -1,4 +1,4 @@
-"""The metric scale against numpy's own least squares, medians and quantiles, and when it is undefined."""
+"""The metric scale against numpy's least squares, medians and quantiles; when it is undefined."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_scale_is_found_and_does_not_depend_on_the_day(estimator: str) -> No
     found = metric_scale(*scene(2.5), estimator)
     assert found.valid and found.scale == pytest.approx(2.5, rel=1e-6)
     assert found.pixels == T * H * W / 2, "half the pixels have at least median confidence"
-    assert {metric_scale(*scene(2.5, noise=0.1), estimator).scale for _ in range(3)}.__len__() == 1
+    assert len({metric_scale(*scene(noise=0.1), estimator).scale for _ in range(3)}) == 1
 
 
 def test_both_estimators_equal_numpys_on_the_same_pixels() -> None:
@@ -77,7 +77,7 @@ def test_both_estimators_equal_numpys_on_the_same_pixels() -> None:
 
 
 def test_a_few_far_pixels_move_least_squares_and_not_the_median() -> None:
-    """What a window or a mirror does: a tenth of the pixels, far in one depth, near in the other."""
+    """What a window does: a tenth of the pixels, far in one depth and near in the other."""
     relative, confidence, metric, sky = scene(2.0, noise=0.02)
     relative[:, :, :3], metric[:, :, :3] = 8.0, 3.0
     squares, median = (

@@ -211,6 +211,32 @@ def test_clips_together_say_what_each_says_alone_in_their_order(ours: Foundation
     assert ours([]) == []
 
 
+class Crowded:
+    """A network whose GPU holds two clips."""
+
+    def __init__(self, network: Any) -> None:
+        self.network, self.calls = network, list[int]()
+        self.card, self.feature_dim, self.multiple = network.card, 384, network.multiple
+        self.key = network.key
+
+    def __call__(self, images: torch.Tensor, placement: Any) -> Any:
+        self.calls.append(len(images))
+        if len(images) > 2:
+            raise torch.OutOfMemoryError
+        return self.network(images, placement)
+
+
+def test_fewer_clips_go_together_where_memory_is_short(ours: FoundationTeacher) -> None:
+    crowded = Crowded(ours.network)
+    config = ours.config.model_copy(update={"clips_per_call": 5})
+    placement = ours.placement
+    made = FoundationTeacher(crowded, ours.metric, config, longer_side=112, placement=placement)
+    clips = [clip(2, seed=seed) for seed in range(5)]
+    for said, expected in zip(made(clips), ours(clips), strict=True):
+        close(said, expected)
+    assert crowded.calls == [5, 2, 3, 1, 2]
+
+
 def test_the_key_holds_what_decides_and_not_how_many_go_together() -> None:
     base = teacher()
     assert base.key() == teacher(clips_per_call=3).key()
@@ -267,7 +293,7 @@ def test_importing_it_lets_no_config_file_run_code() -> None:
 
     teacher()
     with pytest.raises(UnsupportedInterpolationType):
-        OmegaConf.create({"a": "${eval:'1 + 1'}"}).a
+        OmegaConf.to_container(OmegaConf.create({"a": "${eval:'1 + 1'}"}), resolve=True)
 
 
 def test_it_says_nothing_to_stdout(capfd: pytest.CaptureFixture[str]) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
 from geovr.config import validate
 from geovr.errors import UserError
+from geovr.stages.extract_targets import ExtractTargetsConfig
 from geovr.teachers.config import (
     DepthAnything3Config,
     MetricConfig,
@@ -25,6 +28,7 @@ from geovr.teachers.config import (
 from geovr.teachers.frames import frame_size, normalise, resize_frames
 from geovr.teachers.licenses import TEACHER_WEIGHTS, card_of, compose
 from geovr.teachers.weights import make_network
+from tests.workspace import REPOSITORY
 
 COMMIT = "a" * 40
 
@@ -254,3 +258,16 @@ def test_the_strictest_licence_of_a_pair_holds() -> None:
 def test_no_profile_takes_a_model_that_learned_from_random_weights() -> None:
     card = card_of("metric", "DA3METRIC-LARGE", "random-init-0", random=True)
     assert not card.commercial_use and "random" in card.license
+
+
+def test_the_examples_of_the_manual_are_valid() -> None:
+    text = (REPOSITORY / "docs/teachers.md").read_text()
+    examples = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.S)]
+    assert len(examples) == 3
+    for example in examples:
+        validate(ExtractTargetsConfig, example["extract_targets"], source="docs/teachers.md")
+
+
+def test_the_chosen_teacher_needs_its_section() -> None:
+    with pytest.raises(UserError, match="teacher: vggt needs `vggt: .weights"):
+        validate(ExtractTargetsConfig, {"teacher": "vggt"}, source="test")
