@@ -269,5 +269,5 @@ def test_the_examples_of_the_manual_are_valid() -> None:
 
 
 def test_the_chosen_teacher_needs_its_section() -> None:
-    with pytest.raises(UserError, match="teacher: vggt needs `vggt: .weights"):
+    with pytest.raises(UserError, match="teacher: vggt needs `vggt: "):
         validate(ExtractTargetsConfig, {"teacher": "vggt"}, source="test")
