@@ -23,7 +23,7 @@ from geovr.teachers.base import TeacherCard
 from geovr.teachers.config import DepthAnything3Config, MetricConfig
 from geovr.teachers.frames import normalise
 from geovr.teachers.licenses import card_of
-from geovr.teachers.runner import (
+from geovr.teachers.network import (
     Placement,
     Said,
     homogeneous,

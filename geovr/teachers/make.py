@@ -21,7 +21,8 @@ def make_teacher(config: TeacherConfig) -> Teacher:
         from geovr.teachers.oracle import Oracle
 
         return Oracle(config)
-    from geovr.teachers.runner import FoundationTeacher, Network, Placement
+    from geovr.teachers.network import Network, Placement
+    from geovr.teachers.runner import FoundationTeacher
 
     placement = Placement.choose(config.precision)
     network: Network

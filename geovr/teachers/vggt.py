@@ -17,7 +17,7 @@ from geovr.geometry.camera import decode_pose
 from geovr.teachers.base import TeacherCard
 from geovr.teachers.config import VggtConfig
 from geovr.teachers.licenses import card_of
-from geovr.teachers.runner import Placement, Said, pool, upstream, upstream_version
+from geovr.teachers.network import Placement, Said, pool, upstream, upstream_version
 from geovr.teachers.weights import make_network
 
 PACKAGE = "vggt"

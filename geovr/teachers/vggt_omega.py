@@ -13,7 +13,7 @@ from torch import nn
 from geovr.teachers.base import TeacherCard
 from geovr.teachers.config import VggtOmegaConfig
 from geovr.teachers.licenses import card_of
-from geovr.teachers.runner import Placement, Said, upstream, upstream_version
+from geovr.teachers.network import Placement, Said, upstream, upstream_version
 from geovr.teachers.vggt import LAYERS, as_said, widened
 from geovr.teachers.weights import make_network
 
