@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
+ENV ?= .venv
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
@@ -14,23 +15,32 @@ export TOKENIZERS_PARALLELISM := false
 LOCK := pip compile pyproject.toml --group dev --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
 
-.PHONY: help setup lock demo test test-slow test-servers check format compile golden clean
+LOCK_TEACHERS := pip compile --group pyproject.toml:teachers --no-deps --universal \
+	--python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
+
+.PHONY: help setup teachers lock demo test test-slow test-servers check format compile golden clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 setup: .venv/.ready ## Set up .venv from the lock (brings its own uv when there is none)
 
-.venv/.ready: requirements.lock pyproject.toml
+.venv/.ready: requirements.lock requirements-teachers.lock pyproject.toml
 	@command -v $(UV) >/dev/null || [ -x .uv/bin/uv ] || \
 		{ $(PYTHON) -m venv .uv && .uv/bin/pip install --quiet uv; }
 	@[ -x .venv/bin/python ] || $(UV) venv --quiet --python 3.11 .venv
-	$(UV) pip sync --quiet --compile-bytecode --python .venv/bin/python requirements.lock
+	$(UV) pip sync --quiet --compile-bytecode --python .venv/bin/python \
+		requirements.lock requirements-teachers.lock
 	$(UV) pip install --quiet --python .venv/bin/python --no-deps --editable .
 	@touch $@
 
-lock: ## Compile requirements.lock from pyproject.toml, keeping versions where possible
+teachers: setup ## Add Depth Anything 3 to another environment than .venv: ENV=its directory
+	$(UV) pip install --quiet --python $(ENV)/bin/python --no-deps --require-hashes \
+		--requirements requirements-teachers.lock
+
+lock: ## Compile both locks from pyproject.toml, keeping versions where possible
 	$(UV) $(LOCK) --output-file requirements.lock
+	$(UV) $(LOCK_TEACHERS) --output-file requirements-teachers.lock
 
 demo: setup ## Run the whole pipeline on rendered videos (SMALL=1: a few scenes and steps)
 	@SMALL=$(SMALL) bash pipelines/demo.sh
@@ -51,6 +61,10 @@ check: setup ## Format, lint, types, lock up to date
 	@cp requirements.lock .venv/lock.check && $(UV) $(LOCK) --output-file .venv/lock.check \
 		&& diff -q requirements.lock .venv/lock.check || \
 		{ echo "requirements.lock does not fit pyproject.toml; run make lock"; exit 1; }
+	@cp requirements-teachers.lock .venv/teachers.check \
+		&& $(UV) $(LOCK_TEACHERS) --output-file .venv/teachers.check \
+		&& diff -q requirements-teachers.lock .venv/teachers.check || \
+		{ echo "requirements-teachers.lock does not fit pyproject.toml; run make lock"; exit 1; }
 
 format: setup ## Format and fix what can be fixed
 	ruff format .

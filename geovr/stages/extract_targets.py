@@ -20,7 +20,12 @@ from geovr.artifacts import ClipSet, TargetSet, start_output
 from geovr.config import LaunchConfig, StageConfig, digest
 from geovr.errors import UserError
 from geovr.storage import Store
-from geovr.teachers.config import OracleConfig
+from geovr.teachers.config import (
+    DepthAnything3Config,
+    OracleConfig,
+    VggtConfig,
+    VggtOmegaConfig,
+)
 
 if TYPE_CHECKING:
     from geovr.data.targets import GeometryTargets
@@ -32,15 +37,23 @@ log = logging.getLogger("geovr")
 class ExtractTargetsConfig(StageConfig):
     """Which teacher speaks about which clips."""
 
-    teacher: Literal["oracle"] = Field("oracle", description="oracle: ground truth as a teacher.")
+    teacher: Literal["oracle", "vggt", "vggt_omega", "depth_anything3"] = Field(
+        "oracle", description="oracle: ground truth as a teacher; the others are 3D models."
+    )
     oracle: OracleConfig | None = Field(None, description="Needed by teacher: oracle.")
+    vggt: VggtConfig | None = Field(None, description="Needed by teacher: vggt.")
+    vggt_omega: VggtOmegaConfig | None = Field(None, description="Needed by teacher: vggt_omega.")
+    depth_anything3: DepthAnything3Config | None = Field(
+        None, description="Needed by teacher: depth_anything3."
+    )
     splits: tuple[str, ...] = Field(("train",), description="Splits whose clips get targets.")
     launch: LaunchConfig = LaunchConfig()
 
     @model_validator(mode="after")
     def _has_settings(self) -> ExtractTargetsConfig:
-        if self.teacher == "oracle" and self.oracle is None:
-            raise ValueError("teacher: oracle needs `oracle: {ground_truth: DIR}`")
+        if getattr(self, self.teacher) is None:
+            least = "ground_truth: DIR" if self.teacher == "oracle" else "weights: {path: FILE}"
+            raise ValueError(f"teacher: {self.teacher} needs `{self.teacher}: {{{least}}}`")
         return self
 
 
@@ -77,11 +90,9 @@ def extract_targets(config: ExtractTargetsConfig, *, clips: ClipSet, output: Pat
 
 
 def _make_teacher(config: ExtractTargetsConfig) -> Teacher:
-    from geovr.teachers.oracle import Oracle
+    from geovr.teachers.make import make_teacher
 
-    if config.oracle is None:
-        raise UserError("extract_targets.oracle: missing; give its ground_truth directory")
-    return Oracle(config.oracle)
+    return make_teacher(getattr(config, config.teacher))
 
 
 def _teacher_key(teacher: Teacher) -> str:

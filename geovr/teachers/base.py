@@ -11,7 +11,10 @@ from geovr.data.targets import GeometryTargets
 
 
 class TeacherCard(BaseModel):
-    """Who a teacher is; it travels in manifests up to the model registry."""
+    """Who a teacher is; it travels in manifests up to the model registry.
+
+    `parts` are the cards of the teachers that one is made of, such as a metric one beside it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -19,6 +22,7 @@ class TeacherCard(BaseModel):
     license: str
     commercial_use: bool
     weights_digest: str
+    parts: tuple[TeacherCard, ...] = ()
 
 
 class Teacher(Protocol):
