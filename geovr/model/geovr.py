@@ -105,8 +105,11 @@ class GeoVR(nn.Module):
             flat = flat.index_copy(0, batch.scale_S, token)
         return flat
 
-    def forward(self, batch: Batch) -> LossSums:
-        """Losses of a batch, as sums over samples (see losses/total.py)."""
+    def states(self, batch: Batch) -> tuple[torch.Tensor, dict[int, torch.Tensor]]:
+        """Last states of all tokens, (B * L, D), and of visual tokens after each tapped layer.
+
+        The states after layer l are (V, D), with l's own DeepStack addition.
+        """
         visual_VD, deepstack = visual_features(self.backbone, batch)
         with tap_layers(self.backbone, self.tapped, batch.visual_V) as taps:
             states_BLD = text_states(
@@ -120,6 +123,11 @@ class GeoVR(nn.Module):
         last = len(self.backbone.model.language_model.layers)
         if self.heads_config.last_tap == "post_norm" and last in taps:
             taps[last] = flat[batch.visual_V]
+        return flat, taps
+
+    def forward(self, batch: Batch) -> LossSums:
+        """Losses of a batch, as sums over samples (see losses/total.py)."""
+        flat, taps = self.states(batch)
         losses = LossSums()
         logits_MV = self.backbone.lm_head(flat[batch.label_at_M])
         losses["text"] = language_loss(logits_MV, batch.label_M)
@@ -145,7 +153,6 @@ class GeoVR(nn.Module):
             pose_clips = self.camera_head(flat[batch.camera_N]).split(slots)
         if self.objectives.scale:
             log_scale = self.scale_head(flat[batch.scale_S])
-        merge = self.backbone.config.vision_config.spatial_merge_size
         every = torch.tensor(batch.weights(), dtype=flat.dtype, device=flat.device)
         for clips in same_size_groups(batch):
             weights = every[clips]
@@ -168,17 +175,7 @@ class GeoVR(nn.Module):
                 losses.add("scale", scale_loss(predicted, wanted), valid)
             if not taps:
                 continue
-            starts, counts = _visual_ranges(batch, merge)
-            T, gh, gw = batch.grid_I3[clips[0]].tolist()
-            places = torch.cat(
-                [torch.arange(starts[c], starts[c] + counts[c], device=flat.device) for c in clips]
-            )
-            maps = {
-                layer: states[places]
-                .view(len(clips) * T, gh // merge, gw // merge, -1)
-                .permute(0, 3, 1, 2)
-                for layer, states in taps.items()
-            }
+            maps = self.level_maps(batch, taps, clips)
             if self.objectives.depth:
                 wanted = torch.stack([t.depth_THW for t in present])
                 size = (wanted.shape[-2], wanted.shape[-1])
@@ -203,6 +200,27 @@ class GeoVR(nn.Module):
                 ]
                 losses.add("features", torch.stack(by_level).mean(0), weights)
 
+    def level_maps(
+        self, batch: Batch, taps: dict[int, torch.Tensor], clips: Sequence[int]
+    ) -> dict[int, torch.Tensor]:
+        """Tapped states of clips of one size as images, (clips * T, D, h, w), by layer."""
+        merge = self.backbone.config.vision_config.spatial_merge_size
+        counts = (batch.grid_I3.prod(-1) // merge**2).tolist()
+        starts = [sum(counts[:clip]) for clip in range(len(counts))]
+        T, gh, gw = batch.grid_I3[clips[0]].tolist()
+        places = torch.cat(
+            [
+                torch.arange(starts[c], starts[c] + counts[c], device=batch.row_I.device)
+                for c in clips
+            ]
+        )
+        return {
+            layer: states[places]
+            .view(len(clips) * T, gh // merge, gw // merge, -1)
+            .permute(0, 3, 1, 2)
+            for layer, states in taps.items()
+        }
+
 
 def same_size_groups(batch: Batch) -> list[list[int]]:
     """Clips with targets, grouped so that each group's tokens, grids and targets stack."""
@@ -218,10 +236,3 @@ def same_size_groups(batch: Batch) -> list[list[int]]:
             )
             groups.setdefault(key, []).append(clip)
     return list(groups.values())
-
-
-def _visual_ranges(batch: Batch, merge: int) -> tuple[list[int], list[int]]:
-    """Where each clip's visual tokens start in the flat list, and how many there are."""
-    counts = (batch.grid_I3.prod(-1) // merge**2).tolist()
-    starts = [sum(counts[:clip]) for clip in range(len(counts))]
-    return starts, counts
