@@ -15,7 +15,7 @@ _TOKENS = 4096
 
 def directions(features: np.ndarray) -> np.ndarray:
     """(..., C) features as unit vectors, float32; zeros stay zeros, NaN and infinity become NaN."""
-    values = np.asarray(features, dtype=np.float32)
+    values: np.ndarray = np.asarray(features, dtype=np.float32)
     # by the largest magnitude first: squares of very large or small numbers leave float32's range
     with np.errstate(invalid="ignore"):
         peak = np.abs(values).max(-1, keepdims=True)
@@ -95,4 +95,5 @@ def decode_log_depth(codes_THW: np.ndarray, span: np.ndarray) -> np.ndarray:
     table = np.empty(LAST_CODE + 1, dtype=np.float32)
     table[FIRST_CODE:] = np.exp(np.linspace(low, high, LAST_CODE + 1 - FIRST_CODE))
     table[NOT_FINITE], table[NOT_POSITIVE] = np.nan, 0
-    return table[codes_THW]
+    depth: np.ndarray = table[codes_THW]
+    return depth

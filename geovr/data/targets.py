@@ -78,12 +78,13 @@ def _depth_tensors(depth_THW: np.ndarray, format: TargetFormat) -> dict[str, np.
 def decode(data: bytes) -> GeometryTargets:
     """Targets from an object's bytes, whatever its format; features as directions, all float32."""
     tensors = unseal(data)
+    pose = tensors["pose_encoding_TK"]
     if "depth_codes_THW" in tensors:
         depth = decode_log_depth(tensors["depth_codes_THW"], tensors["depth_log_range"])
     else:
         depth = tensors["depth_THW"].astype(np.float32)
     return GeometryTargets(
-        pose_encoding_TK=tensors["pose_encoding_TK"],
+        pose_encoding_TK=pose,
         depth_THW=depth,
         confidence_THW=tensors["confidence_THW"].astype(np.float32) / np.float32(255),
         metric_scale=float(tensors["metric_scale"][0]),
