@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from geovr.data.objects import seal, unseal
-from geovr.data.quantise import decode_log_depth, dequantise, encode_log_depth, quantise
+from geovr.data.quantise import GROUP, decode_log_depth, dequantise, encode_log_depth, quantise
 from geovr.data.target_format import TargetFormat
 from geovr.storage import Store
 
@@ -51,13 +51,14 @@ def encode(targets: GeometryTargets, format: TargetFormat | None = None) -> byte
     Raises:
         ValueError: when confidence leaves [0, 1], which 8 bits can't tell.
     """
-    values, scales = quantise(targets.features_NTHWC)
+    format = format or TargetFormat()
+    values, scales = quantise(targets.features_NTHWC, format.feature_group)
     confidence = targets.confidence_THW
     if not ((confidence >= 0) & (confidence <= 1)).all():
         raise ValueError("confidence_THW: a confidence is not a number from 0 to 1")
     tensors = {
         "pose_encoding_TK": targets.pose_encoding_TK.astype(np.float32),
-        **_depth_tensors(targets.depth_THW, format or TargetFormat()),
+        **_depth_tensors(targets.depth_THW, format),
         "confidence_THW": np.rint(confidence * np.float32(255)).astype(np.uint8),
         "metric_scale": np.asarray([targets.metric_scale], dtype=np.float32),
         "metric_scale_valid": np.asarray([targets.metric_scale_valid], dtype=np.uint8),
@@ -89,8 +90,14 @@ def decode(data: bytes) -> GeometryTargets:
         confidence_THW=tensors["confidence_THW"].astype(np.float32) / np.float32(255),
         metric_scale=float(tensors["metric_scale"][0]),
         metric_scale_valid=bool(tensors["metric_scale_valid"][0]),
-        features_NTHWC=dequantise(tensors["features_NTHWC"], tensors["feature_scales_NTHWG"]),
+        features_NTHWC=_features(tensors["features_NTHWC"], tensors["feature_scales_NTHWG"]),
     )
+
+
+def _features(values: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    # the sizes differ in the number of groups, or not at all
+    C, groups = values.shape[-1], scales.shape[-1]
+    return dequantise(values, scales, next(g for g in (GROUP, 32) if groups == -(-C // g)))
 
 
 def read_targets(store: Store, row: Any) -> GeometryTargets:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -112,7 +113,7 @@ def test_log_depth_of_a_few_depths_and_of_one() -> None:
 
 
 @pytest.mark.parametrize("format", ["f16", "log_u16"])
-def test_bad_depth_stays_bad_and_harms_no_other(format: str) -> None:
+def test_bad_depth_stays_bad_and_harms_no_other(format: Literal["f16", "log_u16"]) -> None:
     depth = RANDOM.uniform(0.5, 2, (2, 3, 4)).astype(np.float32)
     depth[0, 0, :4] = np.nan, np.inf, 0, -1
     targets = dataclasses.replace(TARGETS, depth_THW=depth)
@@ -128,6 +129,17 @@ def test_depth_beyond_float16_is_refused_by_the_gate_but_kept_by_logarithms() ->
     assert np.isinf(decode(encode(far)).depth_THW).any()
     back = decode(encode(far, TargetFormat(depth="log_u16"))).depth_THW
     np.testing.assert_allclose(back, far.depth_THW, rtol=1e-4)
+
+
+@pytest.mark.parametrize("channels", [20, 32, 40, 64, 100, 192])
+@pytest.mark.parametrize("group", [64, 32])
+def test_objects_of_either_group_size_are_read(channels: int, group: Literal[64, 32]) -> None:
+    features = RANDOM.normal(size=(4, 2, 1, 2, channels)).astype(np.float32)
+    features[..., 0] *= 50
+    targets = dataclasses.replace(TARGETS, features_NTHWC=features)
+    back = decode(encode(targets, TargetFormat(feature_group=group))).features_NTHWC
+    np.testing.assert_array_equal(back, dequantise(*quantise(features, group), group))
+    assert (1 - cosines(features, back)).max() < 3e-4
 
 
 @pytest.mark.parametrize("bad", [np.nan, -0.01, 1.01])
@@ -185,7 +197,9 @@ def test_a_cut_object_is_broken_and_so_is_one_with_more_behind(kept: int) -> Non
 
 
 @pytest.mark.parametrize("depth, rtol", [("f16", 4.9e-4), ("log_u16", 1.2e-5)])
-def test_objects_make_the_round_trip_and_notice_any_changed_byte(depth: str, rtol: float) -> None:
+def test_objects_make_the_round_trip_and_notice_any_changed_byte(
+    depth: Literal["f16", "log_u16"], rtol: float
+) -> None:
     targets, format = TARGETS, TargetFormat(depth=depth)
     data = encode(targets, format)
     assert encode(targets, format) == data
