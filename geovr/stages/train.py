@@ -96,8 +96,8 @@ def train(config: TrainConfig, *, clips: ClipSet, targets: TargetSet, output: Pa
     """Train on the clips of the train split and export a stock Qwen3-VL.
 
     Raises:
-        UserError: for a missing base model, clips without targets, or a batch that ranks can't
-            share evenly.
+        UserError: for a missing base model or a licence that its card contradicts, clips without
+            targets, or a batch that ranks can't share evenly.
         Interrupted: when stopped by a signal; the same call goes on.
     """
     from geovr import distributed, tracking
@@ -108,7 +108,7 @@ def train(config: TrainConfig, *, clips: ClipSet, targets: TargetSet, output: Pa
         "targets": targets.digest,
         "base_model": directory_digest(base),
     }
-    _lineage(config, targets)
+    _lineage(config, targets)  # a licence that contradicts another is told before any work
     key = training_key(config, inputs)
     store = Store.open(config.store)
     prefix = f"training/{key}"

@@ -252,9 +252,7 @@ def main() -> int:
     for fault in faults:
         console.print(f"goal missed: {fault}")
     if not faults:
-        console.print(
-            "* choices of TargetFormat; goals met: 55 MB, cosine loss within 1e-4, depth within 1e-3"
-        )
+        console.print("* a choice of TargetFormat; goals met: 55 MB, cosine 1e-4, depth 1e-3")
     return 1 if faults else 0
 
 
