@@ -18,7 +18,8 @@ LOCK := pip compile pyproject.toml --group dev --universal --python-version 3.11
 LOCK_TEACHERS := pip compile --group pyproject.toml:teachers --no-deps --universal \
 	--python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
 
-.PHONY: help setup teachers lock demo test test-slow test-servers check format compile golden clean
+.PHONY: help setup teachers lock demo test test-slow test-servers bench-targets check format \
+	compile golden clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -53,6 +54,9 @@ test-slow: setup ## Tests that take minutes
 
 test-servers: setup ## Tests on real servers (REQUIRE_SERVERS=1: a missing one fails)
 	pytest -q -m servers
+
+bench-targets: setup ## Bytes of a clip's targets, and what each format changes in each loss
+	python -m tests.bench.targets
 
 check: setup ## Format, lint, types, lock up to date
 	ruff format --check .

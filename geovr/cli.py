@@ -172,16 +172,33 @@ def init_model(
 
 @app.command()
 def promote(
-    model: Annotated[str, typer.Option(help="Name of the registered model.")] = "geovr",
+    model: Annotated[str | None, typer.Option(help="Name of the registered model.")] = None,
     version: Annotated[
         int | None, typer.Option(help="Version number; the challenger when not given.")
     ] = None,
-    min_gain: Annotated[float, typer.Option(help="What the interval must lie above.")] = 0.0,
+    min_gain: Annotated[
+        float | None, typer.Option(help="What the interval must lie above.")
+    ] = None,
+    params: ParamsOption = Path("params.yaml"),
+    overrides: SetOption = None,
 ) -> None:
-    """Make a version champion, if it is better on the same benchmark; exits 3 when it isn't."""
+    """Make a version champion, if it is better on the same benchmark and its lineage allows it;
+    exits 3 when not. What isn't given is taken from the params file's section register.
+    """
     from geovr.promotion import promote as run
+    from geovr.stages import BY_NAME
+    from geovr.stages.register import RegisterConfig
+    from geovr.stages.run import stage_config
 
-    champion = run(model, version, min_gain=min_gain)
+    config: Any = RegisterConfig()
+    if params.exists() or params != Path("params.yaml") or overrides:
+        config = stage_config(BY_NAME["register"], params, overrides or [])
+    champion = run(
+        config.model_name if model is None else model,
+        version,
+        min_gain=config.min_gain if min_gain is None else min_gain,
+        commercial=config.require_commercial_use,
+    )
     typer.echo(f"{champion.name} version {champion.number} is champion")
 
 

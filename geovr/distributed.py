@@ -5,8 +5,9 @@ Every function works without torch.distributed too: a single process is rank 0 o
 
 from __future__ import annotations
 
+import heapq
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -30,10 +31,13 @@ def local_rank() -> int:
 @contextmanager
 def process_group(timeout_s: float = 600.0) -> Iterator[None]:
     """Join the process group for the time of the block; nothing to do for one process."""
+    if world_size() == 1:
+        yield
+        return
     import torch
     import torch.distributed as dist
 
-    if world_size() == 1 or dist.is_initialized():
+    if dist.is_initialized():
         yield
         return
     backend = "nccl" if torch.cuda.is_available() else "gloo"
@@ -77,3 +81,26 @@ def broadcast_object(value: Any) -> Any:
     box = [value]
     dist.broadcast_object_list(box, src=0)
     return box[0]
+
+
+def balanced_shares(costs: Sequence[float], ranks: int) -> list[list[int]]:
+    """Which items each rank does, so that all end at about the same time.
+
+    Longest processing time first: the costliest item left goes to the rank with the least to do,
+    so no rank has more than 4/3 of what the best division gives the busiest one (Graham 1969).
+    Equal costs give equal shares on every rank.
+
+    Args:
+        costs: of each item, in any unit.
+        ranks: how many share the items.
+
+    Returns:
+        for each rank the places of its items in `costs`, ascending.
+    """
+    shares: list[list[int]] = [[] for _ in range(ranks)]
+    loads = [(0.0, rank) for rank in range(ranks)]
+    for place in sorted(range(len(costs)), key=lambda place: (-costs[place], place)):
+        load, least = heapq.heappop(loads)
+        shares[least].append(place)
+        heapq.heappush(loads, (load + costs[place], least))
+    return [sorted(share) for share in shares]

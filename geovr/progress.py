@@ -31,9 +31,13 @@ class Progress:
             self.last_log = now
             log.info("%s", self.line(now))
 
+    def rate(self, now: float) -> float:
+        """Items a second, since the start."""
+        return self.done / max(now - self.start, 1e-9)
+
     def line(self, now: float) -> str:
         """One line: what, how many of how many, how fast, how long still."""
-        rate = self.done / max(now - self.start, 1e-9)
+        rate = self.rate(now)
         left = (self.total - self.done) / rate if rate > 0 else float("inf")
         return (
             f"{self.description}: {self.done}/{self.total} {self.unit}, "
@@ -48,7 +52,8 @@ class _Bar(Progress):
 
     def advance(self, count: int = 1, detail: str = "") -> None:
         self.done += count
-        self._bar.update(self._task, advance=count, detail=detail)  # type: ignore[attr-defined]
+        told = f"{self.rate(time.monotonic()):.1f} {self.unit}/s {detail}".rstrip()
+        self._bar.update(self._task, advance=count, detail=told)  # type: ignore[attr-defined]
 
 
 @contextmanager

@@ -1,4 +1,6 @@
-"""Which version is the champion: a later one only when it is better on the same benchmark."""
+"""Which version is the champion: a later one only when it is better on the same benchmark, and in a
+profile for commercial use only when its lineage allows that.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from geovr.errors import GateRefused, UserError
+from geovr.lineage import barred_from_commerce
 from geovr.model_registry import CHALLENGER, CHAMPION, ModelRegistry, Version
 
 BENCHMARK_TAG = "geovr.benchmark"
@@ -13,6 +16,7 @@ EVALUATION_TAG = "geovr.evaluation"
 STORE_TAG = "geovr.store"
 SHA_TAG = "geovr.predictions_sha256"
 DECISION_TAG = "geovr.decision"
+PROFILE_TAG = "geovr.require_commercial_use"
 
 
 @dataclass(frozen=True)
@@ -23,14 +27,33 @@ class Decision:
     reason: str
 
 
-def decide(candidate: Version, champion: Version | None, *, min_gain: float = 0.0) -> Decision:
+def decide(
+    candidate: Version,
+    champion: Version | None,
+    *,
+    min_gain: float = 0.0,
+    commercial: bool = False,
+) -> Decision:
     """Compare a candidate with the champion, item by item on the answers that both gave.
 
     Approved without a champion; else when both answered the same benchmark and the 95 % interval
-    of the paired difference of the mean score, clustered by scene, lies above `min_gain`.
+    of the paired difference of the mean score, clustered by scene, lies above `min_gain`. Where
+    `commercial` use is demanded, a candidate whose lineage isn't known to allow it is refused, and
+    a champion of that kind is no champion to be better than.
     """
+    barred = barred_from_commerce(candidate.tags) if commercial else None
+    if barred:
+        return Decision(
+            False,
+            f"commercial use is demanded, but {barred}; train from a base model and targets whose"
+            " licences allow it, or set register.require_commercial_use to false",
+        )
     if champion is None:
         return Decision(True, "it is the first version")
+    if commercial and barred_from_commerce(champion.tags):
+        return Decision(
+            True, f"version {champion.number}, the champion, may not be used commercially"
+        )
     if champion.number == candidate.number:
         return Decision(True, "it is the champion already")
     ours, theirs = candidate.tags.get(BENCHMARK_TAG), champion.tags.get(BENCHMARK_TAG)
@@ -78,17 +101,21 @@ def _paired_gain(candidate: Version, champion: Version) -> Any:
     return bootstrap.groups_mean(difference, [np.asarray(both["kind"] == k) for k in kinds])
 
 
-def promote(model_name: str, number: int | None, *, min_gain: float = 0.0) -> Version:
+def promote(
+    model_name: str, number: int | None, *, min_gain: float = 0.0, commercial: bool = False
+) -> Version:
     """Make a version champion if it may be; the one before becomes `previous`.
 
     Args:
         model_name: of the registered model.
         number: the version; the challenger when not given.
         min_gain: by how much the interval must lie above zero.
+        commercial: demand that its lineage allows commercial use; so does the profile that it was
+            registered under.
 
     Raises:
         UserError: when there is no such version.
-        GateRefused: when it isn't better; the reason says what was compared.
+        GateRefused: when it isn't better, or its lineage forbids it; the reason says which.
     """
     registry = ModelRegistry(model_name)
     candidate = registry.version(number) if number else registry.by_alias(CHALLENGER)
@@ -97,7 +124,9 @@ def promote(model_name: str, number: int | None, *, min_gain: float = 0.0) -> Ve
             f"{model_name}: no version has the alias {CHALLENGER!r}; give --version, or register"
             " one first"
         )
-    decision = decide(candidate, registry.by_alias(CHAMPION), min_gain=min_gain)
+    commercial = commercial or candidate.tags.get(PROFILE_TAG) == "true"
+    champion = registry.by_alias(CHAMPION)
+    decision = decide(candidate, champion, min_gain=min_gain, commercial=commercial)
     verdict = "approved" if decision.approved else "refused"
     registry.set_tags(candidate.number, {DECISION_TAG: f"{verdict}: {decision.reason}"})
     if not decision.approved:

@@ -15,12 +15,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 from geovr.errors import UserError
 
 CHUNK = 1 << 20
+_CONFLICTS = 5
+"""How often S3 is asked again when another writer of the same key has not ended yet."""
 
 
 class StoreError(Exception):
@@ -46,17 +49,41 @@ def sha256_file(path: Path) -> str:
 def write_atomic(path: Path, data: bytes) -> None:
     """Write a file so that a kill at any moment leaves the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    with _written_beside(path, data) as temporary:
+        temporary.replace(path)
+    _sync_directory(path.parent)
+
+
+def write_new(path: Path, data: bytes) -> bool:
+    """Write a file, all of it or nothing, unless there is one already; tells whether it did."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _written_beside(path, data) as temporary:
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without links; the later of two writers wins there
+            temporary.replace(path)
+    _sync_directory(path.parent)
+    return True
+
+
+@contextmanager
+def _written_beside(path: Path, data: bytes) -> Iterator[Path]:
+    """A complete temporary file in the same directory, gone after the block."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
+        yield temporary
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
-    directory = os.open(path.parent, os.O_RDONLY)
+
+
+def _sync_directory(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY)
     try:
         os.fsync(directory)
     finally:
@@ -69,6 +96,7 @@ class Backend(Protocol):
     uri: str
 
     def write(self, key: str, data: bytes) -> None: ...
+    def write_new(self, key: str, data: bytes) -> bool: ...
     def read(self, key: str) -> bytes | None: ...
     def size(self, key: str) -> int | None: ...
     def keys(self, prefix: str) -> Iterator[str]: ...
@@ -95,6 +123,9 @@ class LocalBackend:
 
     def write(self, key: str, data: bytes) -> None:
         write_atomic(self.path(key), data)
+
+    def write_new(self, key: str, data: bytes) -> bool:
+        return write_new(self.path(key), data)
 
     def read(self, key: str) -> bytes | None:
         try:
@@ -154,11 +185,33 @@ class S3Backend:
     def _key(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key
 
-    def write(self, key: str, data: bytes) -> None:
+    def write(self, key: str, data: bytes, **conditions: str) -> None:
         checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
         self.client.put_object(
-            Bucket=self.bucket, Key=self._key(key), Body=data, ChecksumSHA256=checksum
+            Bucket=self.bucket,
+            Key=self._key(key),
+            Body=data,
+            ChecksumSHA256=checksum,
+            **conditions,
         )
+
+    def write_new(self, key: str, data: bytes) -> bool:
+        from botocore.exceptions import ClientError
+
+        for _ in range(_CONFLICTS):
+            try:
+                self.write(key, data, IfNoneMatch="*")
+                return True
+            except ClientError as error:
+                code = error.response["Error"]["Code"]
+                if code in ("PreconditionFailed", "412"):
+                    return False
+                if code in ("NotImplemented", "501"):
+                    break  # a store without conditions; the later of two writers wins there
+                if code not in ("ConditionalRequestConflict", "409"):
+                    raise
+        self.write(key, data)
+        return True
 
     def read(self, key: str) -> bytes | None:
         from botocore.exceptions import ClientError
@@ -223,6 +276,13 @@ class Store:
         """Write an object, all or nothing; gives its sha256."""
         self.backend.write(key, data)
         return sha256_bytes(data)
+
+    def put_new(self, key: str, data: bytes) -> bytes:
+        """Write an object unless there is one already; gives the bytes that lie there now.
+
+        Of several writers of one key the first wins, and all go on with its bytes.
+        """
+        return data if self.backend.write_new(key, data) else self.get(key)
 
     def get(self, key: str, sha256: str | None = None) -> bytes:
         """Read an object; with a sha256, the first read in this process verifies it.

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from geovr import promotion, tracking
+from geovr.artifacts import Checkpoint, EvalReport
+from geovr.cli import app, outcome
 from geovr.errors import GateRefused, Interrupted
+from geovr.lineage import Part, tags
 from geovr.model_registry import CHAMPION, PREVIOUS, ModelRegistry, Version
+from geovr.stages.register import RegisterConfig, register
 from geovr.storage import Store
 
 
@@ -61,7 +66,9 @@ def test_a_checkpoint_is_registered_once(tmp_path: Path) -> None:
     assert previous is not None and previous.number == 1
 
 
-def version(number: int, root: Path, right: int, benchmark: str = "b") -> Version:
+def version(
+    number: int, root: Path, right: int, benchmark: str = "b", lineage: dict[str, str] | None = None
+) -> Version:
     """A version whose stored answers to 40 room sizes are right for the first `right` scenes."""
     store = Store.open(str(root))
     rows = [
@@ -78,6 +85,7 @@ def version(number: int, root: Path, right: int, benchmark: str = "b") -> Versio
         promotion.EVALUATION_TAG: f"e{number}",
         promotion.STORE_TAG: str(root),
         promotion.SHA_TAG: sha256,
+        **(lineage or {}),
     }
     return Version("m", number, tags, "source")
 
@@ -106,3 +114,91 @@ def test_promote_moves_the_alias_or_refuses(tmp_path: Path) -> None:
     previous = registry.by_alias(PREVIOUS)
     assert previous is not None and previous.number == 1
     assert registry.version(2).tags[promotion.DECISION_TAG].startswith("refused")
+
+
+def of(commercial_use: bool | None) -> dict[str, str]:
+    """Tags of a version whose teacher's licence says so about commercial use."""
+    return tags([Part(role="teacher", name="t", license="l", commercial_use=commercial_use)])
+
+
+@pytest.mark.parametrize("allowed", [False, None])
+def test_a_commercial_profile_refuses_what_is_not_known_to_be_allowed(
+    tmp_path: Path, allowed: bool | None
+) -> None:
+    barred = version(1, tmp_path, right=20, lineage=of(allowed))
+    assert promotion.decide(barred, None).approved
+    refused = promotion.decide(barred, None, commercial=True)
+    assert not refused.approved and "teacher t (l)" in refused.reason
+    assert not promotion.decide(barred, barred, commercial=True).approved
+    # a champion that may not be used is none to be better than, in this profile only
+    worse = version(2, tmp_path, right=5, lineage=of(True))
+    assert promotion.decide(worse, barred, commercial=True).approved
+    assert not promotion.decide(worse, barred).approved
+    better = version(3, tmp_path, right=30, lineage=of(True))
+    assert not promotion.decide(worse, better, commercial=True).approved
+
+
+def artifacts(root: Path, lineage: list[Part]) -> tuple[Checkpoint, EvalReport]:
+    """A checkpoint and its report as train and evaluate leave them."""
+    made = version(1, root / "store", right=20)
+    with tracking.run("e", "n", key="k") as run:
+        run_id = run.run_id
+    common: dict[str, Any] = {"config": {}, "counts": {}, "store": str(root / "store")}
+    for name in ("checkpoint", "evaluation"):
+        (root / name).mkdir()
+    trained = {
+        "prefix": "training/k/export", "mlflow_run_id": run_id, "dvc": None,
+        "teacher": {"name": "t", "license": "l", "commercial_use": False},
+        "lineage": [part.model_dump() for part in lineage],
+    }  # fmt: skip
+    checkpoint = Checkpoint.commit(
+        root / "checkpoint", inputs={}, content=1, details=trained, **common
+    )
+    evaluated = {
+        "headline": 0.5, "benchmark_digest": "b", "key": made.tags[promotion.EVALUATION_TAG],
+        "predictions_sha256": made.tags[promotion.SHA_TAG],
+    }  # fmt: skip
+    report = EvalReport.commit(
+        root / "evaluation", inputs={"checkpoint": checkpoint.digest}, content=2,
+        details=evaluated, **common,
+    )  # fmt: skip
+    return checkpoint, report
+
+
+def test_register_records_the_lineage_and_a_refusal_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lineage = [
+        Part(role="base model", name="Qwen3-VL-2B", license="apache-2.0", commercial_use=True),
+        Part(role="teacher", name="VGGT-1B", license="CC-BY-NC-4.0", commercial_use=False),
+    ]
+    checkpoint, evaluation = artifacts(tmp_path, lineage)
+    config = RegisterConfig(store=str(tmp_path / "store"), require_commercial_use=True)
+    made = register(config, checkpoint=checkpoint, evaluation=evaluation, output=tmp_path / "v")
+    details = made.manifest.details
+    assert (details["decision"], details["champion"]) == ("refused", None)
+    assert "teacher VGGT-1B (CC-BY-NC-4.0) does not allow it" in details["reason"]
+    told = ModelRegistry("geovr").version(1).tags
+    assert told["geovr.commercial_use"] == "false"
+    assert [part["name"] for part in json.loads(told["geovr.lineage"])] == [
+        "Qwen3-VL-2B", "VGGT-1B",
+    ]  # fmt: skip
+    assert told[promotion.DECISION_TAG].startswith("refused: commercial use is demanded, but")
+
+    # the command holds the version to the profile that it was registered under
+    monkeypatch.chdir(tmp_path)
+    assert outcome(lambda: app(["promote", "--version", "1"], standalone_mode=False)) == 3
+    assert "VGGT-1B (CC-BY-NC-4.0) does not allow it" in capsys.readouterr().err
+    assert ModelRegistry("geovr").by_alias(CHAMPION) is None
+
+    # and to its own params file
+    config = RegisterConfig(store=str(tmp_path / "store"), model_name="research")
+    research = register(config, checkpoint=checkpoint, evaluation=evaluation, output=tmp_path / "v")
+    assert research.manifest.details["decision"] == "approved"
+    (tmp_path / "params.yaml").write_text(
+        "register: {model_name: research, require_commercial_use: true}"
+    )
+    assert outcome(lambda: app(["promote", "--version", "1"], standalone_mode=False)) == 3
+    assert ModelRegistry("research").version(1).tags[promotion.DECISION_TAG].startswith("refused")
+    allowed = ["promote", "--version", "1", "--set", "register.require_commercial_use=false"]
+    assert outcome(lambda: app(allowed, standalone_mode=False)) == 0

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import boto3
@@ -124,3 +125,20 @@ def test_a_kill_at_any_moment_of_a_write_leaves_old_or_new(tmp_path: Path) -> No
         if code == 0:
             break
     assert {(9, b"old"), (9, b"new"), (0, b"new")} <= outcomes
+
+
+def test_of_two_writers_of_a_new_object_the_first_wins(store: Store) -> None:
+    assert store.put_new("a/new.bin", b"first") == b"first"
+    assert store.put_new("a/new.bin", b"second") == b"first"
+    assert store.get("a/new.bin") == b"first"
+    store.put("a/new.bin", b"third")
+    assert store.get("a/new.bin") == b"third"
+    assert store.keys("a") == ["a/new.bin"]
+
+
+def test_writers_at_once_agree_on_one_object(store: Store) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        offered = [bytes([number]) * 1000 for number in range(8)]
+        seen = list(pool.map(lambda data: store.put_new("same.bin", data), offered))
+    assert set(seen) == {store.get("same.bin")}
+    assert store.keys("") == ["same.bin"]

@@ -1,8 +1,9 @@
 """What a teacher says about a clip, and its object in the store.
 
-Features are stored as int8 with one scale per group of 64 channels: the loss is a cosine, and the
-rounding lowers it by less than 1e-4; by 5e-4 at worst, where one channel outweighs all others of
-its group.
+Features are stored as directions, in int8 with one scale per group of 64 channels: the loss is a
+cosine, and the rounding changes it by less than 1e-4 (`make bench-targets` measures it); by 5e-4
+at worst, where one channel outweighs all others of its group. Depth is float16, or the logarithm
+in 16 bits; confidence is 8 bits.
 
 Shape suffixes: T frames, K=9 pose numbers, H W rows and columns, N=4 levels, C channels, G groups.
 """
@@ -15,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from geovr.data.objects import seal, unseal
+from geovr.data.quantise import GROUP, decode_log_depth, dequantise, encode_log_depth, quantise
+from geovr.data.target_format import TargetFormat
 from geovr.storage import Store
 
-GROUP = 64
-CODE_VERSION = 1
+CODE_VERSION = 2
 """Part of every teacher key; raise it when the object's content changes."""
 
 
@@ -32,7 +34,7 @@ class GeometryTargets:
         confidence_THW: in [0, 1].
         metric_scale: metres per unit; meaningless when not valid.
         metric_scale_valid: whether the scale is defined.
-        features_NTHWC: of four levels, shallow first, on the pooled grid.
+        features_NTHWC: of four levels, shallow first, on the pooled grid; only directions count.
     """
 
     pose_encoding_TK: np.ndarray
@@ -43,33 +45,21 @@ class GeometryTargets:
     features_NTHWC: np.ndarray
 
 
-def quantise(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(..., C) features to int8 and float16 scales (..., G), one per group of 64 channels."""
-    C = features.shape[-1]
-    groups = -(-C // GROUP)
-    padded = np.zeros((*features.shape[:-1], groups * GROUP), dtype=np.float32)
-    padded[..., :C] = features
-    grouped = padded.reshape(*features.shape[:-1], groups, GROUP)
-    scales = (np.abs(grouped).max(-1) / 127).astype(np.float16)
-    # the smallest float16 keeps a group of zeros, or of tiny values, from dividing by zero
-    scales = np.maximum(scales, np.finfo(np.float16).smallest_subnormal)
-    steps = np.clip(np.rint(grouped / scales[..., None].astype(np.float32)), -127, 127)
-    return steps.astype(np.int8).reshape(padded.shape)[..., :C], scales
+def encode(targets: GeometryTargets, format: TargetFormat | None = None) -> bytes:
+    """The object's bytes; equal targets give equal bytes.
 
-
-def dequantise(values: np.ndarray, scales: np.ndarray) -> np.ndarray:
-    """The inverse of `quantise`, float32."""
-    wide = np.repeat(scales.astype(np.float32), GROUP, axis=-1)[..., : values.shape[-1]]
-    return values.astype(np.float32) * wide
-
-
-def encode(targets: GeometryTargets) -> bytes:
-    """The object's bytes; equal targets give equal bytes."""
-    values, scales = quantise(targets.features_NTHWC)
+    Raises:
+        ValueError: when confidence leaves [0, 1], which 8 bits can't tell.
+    """
+    format = format or TargetFormat()
+    values, scales = quantise(targets.features_NTHWC, format.feature_group)
+    confidence = targets.confidence_THW
+    if not ((confidence >= 0) & (confidence <= 1)).all():
+        raise ValueError("confidence_THW: a confidence is not a number from 0 to 1")
     tensors = {
         "pose_encoding_TK": targets.pose_encoding_TK.astype(np.float32),
-        "depth_THW": targets.depth_THW.astype(np.float16),
-        "confidence_THW": np.rint(targets.confidence_THW * 255).astype(np.uint8),
+        **_depth_tensors(targets.depth_THW, format),
+        "confidence_THW": np.rint(confidence * np.float32(255)).astype(np.uint8),
         "metric_scale": np.asarray([targets.metric_scale], dtype=np.float32),
         "metric_scale_valid": np.asarray([targets.metric_scale_valid], dtype=np.uint8),
         "features_NTHWC": values,
@@ -78,17 +68,36 @@ def encode(targets: GeometryTargets) -> bytes:
     return seal(tensors)
 
 
+def _depth_tensors(depth_THW: np.ndarray, format: TargetFormat) -> dict[str, np.ndarray]:
+    if format.depth == "log_u16":
+        codes, span = encode_log_depth(depth_THW)
+        return {"depth_codes_THW": codes, "depth_log_range": span}
+    with np.errstate(over="ignore"):  # beyond float16 it becomes infinite, which the gate refuses
+        return {"depth_THW": depth_THW.astype(np.float16)}
+
+
 def decode(data: bytes) -> GeometryTargets:
-    """Targets from an object's bytes; depth, confidence and features as float32."""
+    """Targets from an object's bytes, whatever its format; features as directions, all float32."""
     tensors = unseal(data)
+    pose = tensors["pose_encoding_TK"]
+    if "depth_codes_THW" in tensors:
+        depth = decode_log_depth(tensors["depth_codes_THW"], tensors["depth_log_range"])
+    else:
+        depth = tensors["depth_THW"].astype(np.float32)
     return GeometryTargets(
-        pose_encoding_TK=tensors["pose_encoding_TK"],
-        depth_THW=tensors["depth_THW"].astype(np.float32),
-        confidence_THW=tensors["confidence_THW"].astype(np.float32) / 255,
+        pose_encoding_TK=pose,
+        depth_THW=depth,
+        confidence_THW=tensors["confidence_THW"].astype(np.float32) / np.float32(255),
         metric_scale=float(tensors["metric_scale"][0]),
         metric_scale_valid=bool(tensors["metric_scale_valid"][0]),
-        features_NTHWC=dequantise(tensors["features_NTHWC"], tensors["feature_scales_NTHWG"]),
+        features_NTHWC=_features(tensors["features_NTHWC"], tensors["feature_scales_NTHWG"]),
     )
+
+
+def _features(values: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    # the sizes differ in the number of groups, or not at all
+    C, groups = values.shape[-1], scales.shape[-1]
+    return dequantise(values, scales, next(g for g in (GROUP, 32) if groups == -(-C // g)))
 
 
 def read_targets(store: Store, row: Any) -> GeometryTargets:

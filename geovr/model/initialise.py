@@ -31,6 +31,15 @@ SPECIAL_TOKENS = (
     "<|video_pad|>",
 )
 
+CARD = """\
+---
+license: apache-2.0
+library_name: transformers
+---
+
+# A Qwen3-VL of toy size with random weights, made by `geovr init-model`
+"""
+
 CHAT_TEMPLATE = """\
 {%- for message in messages -%}
 <|im_start|>{{ message.role }}
@@ -224,6 +233,7 @@ def init_model(preset: Literal["tiny"], output: Path, seed: int = 0) -> Path:
         )
         model.save_pretrained(directory)
         _processor(tokenizer).save_pretrained(directory)
+        write_atomic(directory / "README.md", CARD.encode())
         _publish(directory, output)
     parameters = sum(p.numel() for p in model.parameters())
     log.info("init-model: %s, %d parameters, %d tokens", output, parameters, len(tokenizer))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from geovr.artifacts import ClipSet, TargetSet
     from geovr.data.targets import GeometryTargets
     from geovr.storage import Store
+
+
+THREADS = 4
+"""Objects read at once; each one in work needs a few hundred megabytes at full size."""
 
 
 class TargetThresholds(Config):
@@ -92,10 +97,12 @@ def tables(clips: ClipSet, targets: TargetSet) -> dict[str, pd.DataFrame]:
     wanted["has_targets"] = wanted["clip_id"].isin(targets.index["clip_id"])
     known = {row.clip_id: row for row in clips.index.itertuples(index=False)}
     store = targets.store
+    rows = list(targets.index.itertuples(index=False))
     objects, measured = [], []
-    for row in targets.index.itertuples(index=False):
+    with ThreadPoolExecutor(THREADS) as pool:
+        looked = list(pool.map(lambda row: _measure(store, row, known.get(row.clip_id)), rows))
+    for row, (columns, fault) in zip(rows, looked, strict=True):
         clip = known.get(row.clip_id)
-        columns, fault = _measure(store, row, clip)
         identity = {"name": row.clip_id, "clip_id": row.clip_id}
         objects.append(identity | {"clip_fault": _clip_fault(row, clip), "object_fault": fault})
         if columns is not None:
@@ -142,7 +149,9 @@ def _columns(found: GeometryTargets, clip: Any) -> dict[str, Any]:
     pose, depth = found.pose_encoding_TK, found.depth_THW
     finite = np.isfinite(depth)
     fov = np.degrees(pose[:, 7:])
-    norms = np.linalg.norm(found.features_NTHWC, axis=-1)
+    features = found.features_NTHWC
+    # no temporary of the features' size, which takes longer than the sum
+    norms = np.einsum("nthwc,nthwc->nthw", features, features)
     counts = {len(pose), len(depth), len(found.confidence_THW), found.features_NTHWC.shape[1]}
     expected = counts if clip is None else {int(clip.num_frames)}
     fault = f"{sorted(counts)} frames, the clip has {sorted(expected)}"

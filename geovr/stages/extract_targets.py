@@ -1,23 +1,25 @@
 """extract_targets: ClipSet -> TargetSet.
 
 Objects lie in the store under targets/<teacher key>/, named by what they were made from, so a
-rerun calls the teacher for what is new only. Under torchrun the ranks share the clips.
+rerun asks the teacher about what is new only. Under torchrun the ranks share what is to be made,
+by its cost.
 
-details of the TargetSet: teacher (its card), teacher_key, teacher_calls, reused, feature_dim,
-feature_grid and depth_size of the first clip.
+details of the TargetSet: teacher (its card), teacher_key, teacher_calls (clips that the teacher was
+asked about), reused, feature_dim, feature_grid and depth_size of the first clip.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
 from geovr.artifacts import ClipSet, TargetSet, start_output
-from geovr.config import LaunchConfig, StageConfig, digest
+from geovr.config import LaunchConfig, StageConfig
+from geovr.data.target_format import TargetFormat
 from geovr.errors import UserError
 from geovr.storage import Store
 from geovr.teachers.config import (
@@ -28,10 +30,13 @@ from geovr.teachers.config import (
 )
 
 if TYPE_CHECKING:
-    from geovr.data.targets import GeometryTargets
     from geovr.teachers.base import Teacher
+    from geovr.teachers.extraction import Extraction, Made
 
 log = logging.getLogger("geovr")
+
+_WEEK_S = 7 * 24 * 3600.0
+"""Ranks wait for the slowest one; a dead one ends the job by itself."""
 
 
 class ExtractTargetsConfig(StageConfig):
@@ -47,6 +52,12 @@ class ExtractTargetsConfig(StageConfig):
         None, description="Needed by teacher: depth_anything3."
     )
     splits: tuple[str, ...] = Field(("train",), description="Splits whose clips get targets.")
+    format: TargetFormat = TargetFormat()
+    reuse_check: Literal["digest", "size"] = Field(
+        "digest",
+        description="How targets that the last index names are checked before they are reused:"
+        " digest reads them; size only asks for their size, and leaves the rest to check_targets.",
+    )
     launch: LaunchConfig = LaunchConfig()
 
     @model_validator(mode="after")
@@ -64,29 +75,66 @@ def extract_targets(config: ExtractTargetsConfig, *, clips: ClipSet, output: Pat
         UserError: when the teacher lacks what it needs for a clip.
     """
     from geovr import distributed
-    from geovr.progress import progress
+    from geovr.teachers.extraction import Extraction
 
-    teacher = _make_teacher(config)
-    store = Store.open(config.store)
+    rows = _wanted(config, clips)
+    store, teacher = Store.open(config.store), _make_teacher(config)
+    known = _known(output, store)
+    job = Extraction(teacher, config.format, clips.store, store, known, config.reuse_check)
+    with distributed.process_group(timeout_s=_WEEK_S):
+        began = time.monotonic()
+        done = _share(job, rows)
+        if distributed.rank() == 0:
+            _write(config, job, clips, done, output, time.monotonic() - began)
+        distributed.barrier()
+    return TargetSet.load(output)
+
+
+def _wanted(config: ExtractTargetsConfig, clips: ClipSet) -> list[Any]:
     wanted = clips.index[clips.index["split"].isin(config.splits)]
     if wanted.empty:
         raise UserError(
             f"extract_targets.splits: no clip belongs to {', '.join(config.splits)}; the ClipSet's"
             f" splits are {sorted(set(clips.index['split']))}"
         )
-    rows = list(wanted.itertuples(index=False))
-    with distributed.process_group():
-        mine = rows[distributed.rank() :: distributed.world_size()]
-        done = []
-        with progress("extract_targets", len(mine), "clips") as bar:
-            for row in mine:
-                done.append(_one(teacher, clips.store, store, row))
-                bar.advance()
-        everyone = [item for part in distributed.gather_objects(done) for item in part]
-        if distributed.rank() == 0:
-            _write(config, teacher, clips, store, everyone, output)
-        distributed.barrier()
-    return TargetSet.load(output)
+    return list(wanted.itertuples(index=False))
+
+
+def _known(output: Path, store: Store) -> dict[str, dict[str, Any]]:
+    """Rows of the index that the last run left at the same place, by object key."""
+    if not (output / "manifest.json").is_file():
+        return {}
+    try:
+        last = TargetSet.load(output)
+    except UserError as error:
+        log.warning("%s; looking into every object instead", error)
+        return {}
+    if last.manifest.store != store.uri:
+        return {}
+    return {row["object_key"]: row for row in last.index.to_dict("records")}
+
+
+def _share(job: Extraction, rows: list[Any]) -> list[Made]:
+    """Targets of all rows: what stands in the store is found, the rest made, both by all ranks."""
+    from geovr import distributed
+    from geovr.progress import progress
+    from geovr.teachers.extraction import Made, cost
+
+    rank, ranks = distributed.rank(), distributed.world_size()
+    who = f", rank {rank} of {ranks}" if ranks > 1 else ""
+    looked = range(rank, len(rows), ranks)
+    with progress(f"extract_targets: looking in the store{who}", len(looked), "clips") as bar:
+        found = job.find([rows[place] for place in looked], bar)
+    parts = distributed.gather_objects(list(zip(looked, found, strict=True)))
+    there = dict(pair for part in parts for pair in part)
+    done = [Made(one.index_row, reused=True) for one in there.values() if one.index_row is not None]
+    missing = [place for place in range(len(rows)) if there[place].index_row is None]
+    # only what is to be made is shared out, so that new clips don't all fall to one rank
+    shares = distributed.balanced_shares([cost(rows[place]) for place in missing], ranks)
+    mine = [missing[number] for number in shares[rank]]
+    with progress(f"extract_targets: asking the teacher{who}", len(mine), "clips") as bar:
+        made = job.make([rows[place] for place in mine], [there[place] for place in mine], bar)
+    return done + [one for part in distributed.gather_objects(made) for one in part]
 
 
 def _make_teacher(config: ExtractTargetsConfig) -> Teacher:
@@ -95,99 +143,51 @@ def _make_teacher(config: ExtractTargetsConfig) -> Teacher:
     return make_teacher(getattr(config, config.teacher))
 
 
-def _teacher_key(teacher: Teacher) -> str:
-    from geovr.data.targets import CODE_VERSION
-
-    card = teacher.card
-    return digest({"key": teacher.key(), "weights": card.weights_digest, "code": CODE_VERSION})[:16]
-
-
-def _one(teacher: Teacher, clip_store: Store, store: Store, row: Any) -> dict[str, Any]:
-    """The index row of one clip's targets, which are made unless they stand in the store."""
-    from geovr.data.clips import read_clip
-    from geovr.data.targets import encode
-    from geovr.storage import sha256_bytes
-
-    clip = read_clip(clip_store, row)
-    # the object key holds the sampler too: the same video sampled otherwise has other targets
-    made_from = f"{row.object_sha256} {teacher.clip_inputs_digest(clip)}"
-    name = hashlib.sha256(made_from.encode()).hexdigest()
-    key = f"targets/{_teacher_key(teacher)}/{name[:2]}/{name}.safetensors"
-    data, targets = _sound(store, key)
-    reused = targets is not None
-    if targets is None:
-        targets = teacher([clip])[0]
-        data = encode(targets)
-        store.put(key, data)
-    return {
-        "clip_id": row.clip_id,
-        "video_sha256": row.video_sha256,
-        "object_key": key,
-        "object_bytes": len(data),
-        "object_sha256": sha256_bytes(data),
-        "scale_valid": targets.metric_scale_valid,
-        "reused": reused,
-        "feature_grid": list(targets.features_NTHWC.shape[2:4]),
-        "depth_size": list(targets.depth_THW.shape[1:]),
-    }
-
-
-def _sound(store: Store, key: str) -> tuple[bytes, GeometryTargets | None]:
-    """An object that stands in the store and is whole; a broken one is named and made again."""
-    from geovr.data.objects import BrokenObject
-    from geovr.data.targets import decode
-
-    if not store.exists(key):
-        return b"", None
-    data = store.get(key)
-    try:
-        return data, decode(data)
-    except BrokenObject as error:
-        log.warning("%s: %s; making it again", store.uri_of(key), error)
-        return b"", None
-
-
 def _write(
     config: ExtractTargetsConfig,
-    teacher: Teacher,
+    job: Extraction,
     clips: ClipSet,
-    store: Store,
-    rows: list[dict[str, Any]],
+    done: list[Made],
     output: Path,
+    seconds: float,
 ) -> None:
     import pandas as pd
 
+    from geovr.data.targets import read_targets
+
     directory = start_output(output)
-    rows = sorted(rows, key=lambda row: str(row["clip_id"]))
-    reused = sum(row["reused"] for row in rows)
-    grid, size = rows[0]["feature_grid"], rows[0]["depth_size"]
-    index = pd.DataFrame(rows).drop(columns=["reused", "feature_grid", "depth_size"])
+    index = pd.DataFrame([made.index_row for made in done]).sort_values("clip_id")
     index.to_parquet(directory / "index.parquet", index=False)
+    reused, others = sum(made.reused for made in done), len(clips.index) - len(done)
+    first = read_targets(job.store, next(index.itertuples(index=False)))
     TargetSet.commit(
         directory,
         inputs={"clips": clips.digest},
         config=config.model_dump(mode="json"),
         counts={
             "clips_in": len(clips.index),
-            "targets": len(rows),
-            "clips_of_other_splits": len(clips.index) - len(rows),
+            "targets": len(done),
+            "clips_of_other_splits": others,
         },
-        store=store.uri,
+        store=job.store.uri,
         content=index.to_dict("records"),
         details={
-            "teacher": teacher.card.model_dump(),
-            "teacher_key": _teacher_key(teacher),
-            "teacher_calls": len(rows) - reused,
+            "teacher": job.teacher.card.model_dump(),
+            "teacher_key": job.teacher_key,
+            "teacher_calls": len(done) - reused,
             "reused": reused,
-            "feature_dim": teacher.feature_dim,
-            "feature_grid": grid,
-            "depth_size": size,
+            "feature_dim": job.teacher.feature_dim,
+            "feature_grid": list(first.features_NTHWC.shape[2:4]),
+            "depth_size": list(first.depth_THW.shape[1:]),
         },
     )
     log.info(
-        "extract_targets: %d clips: %d teacher calls, %d reused, %d of other splits left out",
-        len(rows),
-        len(rows) - reused,
+        "extract_targets: %d clips: %d teacher calls, %d reused, %d of other splits left out;"
+        " %.1f s, %.1f clips/s",
+        len(done),
+        len(done) - reused,
         reused,
-        len(clips.index) - len(rows),
+        others,
+        seconds,
+        len(done) / max(seconds, 1e-9),
     )

@@ -28,6 +28,11 @@ class RegisterConfig(StageConfig):
     min_gain: float = Field(
         0.0, ge=0, description="The gain's 95 % interval must lie above this (share of 1)."
     )
+    require_commercial_use: bool = Field(
+        False,
+        description="Refuse promotion unless the licences of base model and teachers are known to"
+        " allow commercial use. `geovr promote` holds the version to it too.",
+    )
 
 
 def register(
@@ -38,7 +43,7 @@ def register(
     Raises:
         UserError: when the report is of another checkpoint.
     """
-    from geovr import promotion
+    from geovr import lineage, promotion
     from geovr.errors import UserError
     from geovr.model_registry import CHALLENGER, CHAMPION, ModelRegistry
 
@@ -50,14 +55,16 @@ def register(
     registry = ModelRegistry(config.model_name)
     trained, evaluated = checkpoint.manifest.details, evaluation.manifest.details
     teacher = trained.get("teacher") or {}
+    parts = [lineage.Part.model_validate(part) for part in trained.get("lineage", [])]
     tags = {
         "geovr.git_sha": git_sha(),
         "geovr.config": digest(checkpoint.manifest.config),
         "geovr.teacher": str(teacher.get("name")),
         "geovr.teacher_license": str(teacher.get("license")),
-        "geovr.commercial_use": str(teacher.get("commercial_use")).lower(),
+        **lineage.tags(parts),
         "geovr.dvc": json.dumps(trained.get("dvc"), sort_keys=True),
         "geovr.mean_score": f"{evaluated['headline']:.4f}",
+        promotion.PROFILE_TAG: str(config.require_commercial_use).lower(),
         promotion.BENCHMARK_TAG: evaluated["benchmark_digest"],
         promotion.EVALUATION_TAG: evaluated["key"],
         promotion.STORE_TAG: evaluation.manifest.store,
@@ -67,7 +74,12 @@ def register(
     source = Store.open(checkpoint.manifest.store).uri_of(trained["prefix"])
     version = registry.ensure_version(checkpoint.digest, source, trained["mlflow_run_id"], tags)
     registry.set_alias(CHALLENGER, version.number)
-    decision = promotion.decide(version, registry.by_alias(CHAMPION), min_gain=config.min_gain)
+    decision = promotion.decide(
+        version,
+        registry.by_alias(CHAMPION),
+        min_gain=config.min_gain,
+        commercial=config.require_commercial_use,
+    )
     verdict = "approved" if decision.approved else "refused"
     registry.set_tags(version.number, {promotion.DECISION_TAG: f"{verdict}: {decision.reason}"})
     if decision.approved:

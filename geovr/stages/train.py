@@ -5,7 +5,7 @@ the inputs and the config: a rerun goes on from the newest checkpoint, and a rer
 training does nothing.
 
 details of the Checkpoint: key, prefix and files of the exported stock Qwen3-VL directory, steps,
-final_loss, mlflow_run_id, base_model_digest, teacher, dvc, objectives, heads (uri).
+final_loss, mlflow_run_id, base_model_digest, teacher, lineage, dvc, objectives, heads (uri).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from geovr.artifacts import Checkpoint, ClipSet, TargetSet, git_sha, start_outpu
 from geovr.config import Config, LaunchConfig, StageConfig, canonical_json, digest
 from geovr.data.input import InputConfig
 from geovr.errors import Interrupted, UserError
+from geovr.lineage import Part, base_model, model_card, teacher
 from geovr.losses.objectives import Objectives
 from geovr.model.config import HeadsConfig
 from geovr.storage import Store, sha256_file, write_atomic
@@ -35,7 +36,7 @@ log = logging.getLogger("geovr")
 
 NOT_IN_KEY = {
     "store", "experiment", "launch", "checkpoint_every", "keep_checkpoints", "cache_mb",
-    "tracking_patience_s",
+    "tracking_patience_s", "base_model_license",
 }  # fmt: skip
 """Fields that decide where and how, not what."""
 
@@ -44,6 +45,9 @@ class TrainConfig(StageConfig):
     """What is trained, on what, how long."""
 
     base_model: str = Field(..., description="Directory of a Qwen3-VL model.")
+    base_model_license: str | None = Field(
+        None, description="Its licence, such as apache-2.0, where its README.md doesn't say."
+    )
     steps: int = Field(..., gt=0, description="Optimiser steps.")
     clips_per_batch: int = Field(32, gt=0, description="Clips (rows) of the global batch.")
     clips_per_forward: int = Field(
@@ -92,8 +96,8 @@ def train(config: TrainConfig, *, clips: ClipSet, targets: TargetSet, output: Pa
     """Train on the clips of the train split and export a stock Qwen3-VL.
 
     Raises:
-        UserError: for a missing base model, clips without targets, or a batch that ranks can't
-            share evenly.
+        UserError: for a missing base model or a licence that its card contradicts, clips without
+            targets, or a batch that ranks can't share evenly.
         Interrupted: when stopped by a signal; the same call goes on.
     """
     from geovr import distributed, tracking
@@ -104,6 +108,7 @@ def train(config: TrainConfig, *, clips: ClipSet, targets: TargetSet, output: Pa
         "targets": targets.digest,
         "base_model": directory_digest(base),
     }
+    _lineage(config, targets)  # a licence that contradicts another is told before any work
     key = training_key(config, inputs)
     store = Store.open(config.store)
     prefix = f"training/{key}"
@@ -149,7 +154,7 @@ def _close(run: TrainingRun, status: str, patience_s: float) -> str:
 
 
 def directory_digest(directory: Path) -> str:
-    """sha256 over the names and contents of a model directory's files.
+    """sha256 over the names and contents of a model directory's files, but its README.md.
 
     Raises:
         UserError: when there is no such directory.
@@ -162,9 +167,17 @@ def directory_digest(directory: Path) -> str:
     files = {
         path.relative_to(directory).as_posix(): sha256_file(path)
         for path in sorted(directory.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.name != "README.md"
     }
     return digest(files)
+
+
+def _lineage(config: TrainConfig, targets: TargetSet) -> list[Part]:
+    """What the model is made from: a teacher counts only where the model learns from it."""
+    parts = base_model(Path(config.base_model), config.base_model_license)
+    if config.objectives.any:
+        parts += teacher(targets.manifest.details.get("teacher"))
+    return list(dict.fromkeys(parts))
 
 
 def _finished(store: Store, prefix: str) -> Finished | None:
@@ -256,7 +269,8 @@ def _fit(
     )
     curve = trainer.fit(run.log_metrics)
     if distributed.rank() == 0:
-        _export(model, processor, curve, store, prefix, len(maker.kept_frames))
+        card = model_card(_lineage(config, targets))
+        _export(model, processor, card, curve, store, prefix, len(maker.kept_frames))
     distributed.barrier()
     finished = _finished(store, prefix)
     if finished is None:
@@ -276,6 +290,7 @@ def _require_targets(questions: Any, targets: TargetSet, needed: bool) -> None:
 def _export(
     model: GeoVR,
     processor: Any,
+    card: str,
     curve: list[dict[str, float]],
     store: Store,
     prefix: str,
@@ -288,6 +303,7 @@ def _export(
         directory = Path(scratch)
         model.backbone.save_pretrained(directory)
         processor.save_pretrained(directory)
+        write_atomic(directory / "README.md", card.encode())
         files = store.put_directory(f"{prefix}/export", directory)
     heads = {name: p.detach().cpu().contiguous() for name, p in model.head_parameters().items()}
     store.put(f"{prefix}/heads.safetensors", save(heads))
@@ -354,6 +370,7 @@ def _write(
             "mlflow_run_id": run_id,
             "base_model_digest": inputs["base_model"],
             "teacher": targets.manifest.details.get("teacher"),
+            "lineage": [part.model_dump() for part in _lineage(config, targets)],
             "dvc": clips.manifest.details.get("dvc"),
             "numeric_answers": config.numeric_answers,
         },

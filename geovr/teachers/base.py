@@ -25,17 +25,36 @@ class TeacherCard(BaseModel):
     parts: tuple[TeacherCard, ...] = ()
 
 
+class TeacherError(RuntimeError):
+    """A teacher failed at a clip, which the message names."""
+
+
+class ClipName(Protocol):
+    """Which clip it is, without its frames: a Clip, or a row of a ClipSet's index."""
+
+    @property
+    def clip_id(self) -> str: ...  # noqa: D102
+    @property
+    def scene(self) -> str: ...  # noqa: D102
+
+
 class Teacher(Protocol):
-    """One teacher. Equal clips give equal targets."""
+    """One teacher. Equal clips give equal targets.
+
+    Making one, and everything but calling it, must be cheap: weights are loaded by the first call.
+    A run that finds all targets in the store makes no call.
+    """
 
     card: TeacherCard
     feature_dim: int
+    clips_per_call: int
+    """Most clips that one call takes; they have the same number of frames and the same size."""
 
     def key(self) -> dict[str, Any]:
         """All that decides what the teacher says, as JSON values, but the clip."""
         ...
 
-    def clip_inputs_digest(self, clip: Clip) -> str:
+    def clip_inputs_digest(self, clip: ClipName) -> str:
         """Digest of what it reads beside the clip's frames; empty when it reads nothing else."""
         ...
 

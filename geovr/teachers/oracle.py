@@ -23,7 +23,7 @@ from geovr.errors import UserError
 from geovr.geometry.camera import encode_pose, relative_to_first
 from geovr.geometry.depth import normals_from_points, unproject
 from geovr.storage import localise, sha256_file
-from geovr.teachers.base import TeacherCard
+from geovr.teachers.base import ClipName, TeacherCard
 from geovr.teachers.config import OracleConfig
 
 NUM_LEVELS = 4
@@ -41,6 +41,7 @@ class Oracle:
     card = TeacherCard(
         name="oracle", license="Apache-2.0", commercial_use=True, weights_digest="none"
     )
+    clips_per_call = 1
 
     def __init__(self, config: OracleConfig) -> None:
         self.config = config
@@ -51,7 +52,7 @@ class Oracle:
         """The shape of the features; where ground truth lies decides nothing."""
         return {"teacher": "oracle", **self.config.model_dump(exclude={"ground_truth"})}
 
-    def _file(self, clip: Clip) -> Path:
+    def _file(self, clip: ClipName) -> Path:
         path = self.root / f"{clip.scene}.safetensors"
         if not path.is_file():
             raise UserError(
@@ -61,7 +62,7 @@ class Oracle:
             )
         return path
 
-    def clip_inputs_digest(self, clip: Clip) -> str:
+    def clip_inputs_digest(self, clip: ClipName) -> str:
         """sha256 of the scene's ground-truth file."""
         return sha256_file(self._file(clip))
 

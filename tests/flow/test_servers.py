@@ -9,12 +9,14 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
 import boto3
 import pytest
 
+from geovr.storage import Store
 from tests.workspace import BIN, Workspace
 
 pytestmark = pytest.mark.servers
@@ -117,3 +119,17 @@ def test_the_flow_with_its_store_and_videos_on_s3(
     written = [p for p in workspace.root.rglob("*") if p.is_file()]
     assert SECRET not in logs
     assert not [p for p in written if SECRET.encode() in p.read_bytes()]
+
+
+def test_writers_at_once_agree_on_one_object_of_a_real_s3(
+    s3: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3.items():
+        monkeypatch.setenv(name, value)
+    store = Store.open("s3://geovr/race")
+    offered = [bytes([number]) * 100_000 for number in range(8)]
+    for turn in range(5):
+        with ThreadPoolExecutor(8) as pool:
+            seen = list(pool.map(lambda data, key=f"{turn}": store.put_new(key, data), offered))
+        assert set(seen) == {store.get(f"{turn}")}
+    assert store.put_new("0", b"later") == store.get("0") != b"later"

@@ -7,21 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from geovr.artifacts import ClipSet, TargetSet
-from geovr.data.objects import BrokenObject, seal, unseal
-from geovr.data.targets import (
-    GROUP,
-    GeometryTargets,
-    decode,
-    dequantise,
-    encode,
-    quantise,
-    read_targets,
-)
+from geovr.data.targets import read_targets
 from geovr.errors import GateRefused, UserError
 from geovr.geometry.camera import decode_pose
 from geovr.geometry.depth import unproject
@@ -29,8 +18,6 @@ from geovr.stages.check_targets import CheckTargetsConfig, check_targets
 from geovr.stages.extract_targets import ExtractTargetsConfig, extract_targets
 from geovr.stages.ingest import IngestConfig, ingest
 from tests.workspace import Workspace
-
-RANDOM = np.random.default_rng(1)
 
 
 @pytest.fixture
@@ -155,126 +142,3 @@ def test_missing_and_broken_targets_are_refused(workspace: Workspace, clips: Cli
     config = CheckTargetsConfig(store=str(workspace.root / "store"))
     with pytest.raises(GateRefused, match="The object is in the store and whole"):
         check_targets(config, clips=clips, targets=targets, output=workspace.root / "report")
-
-
-@pytest.mark.parametrize("channels", [GROUP, 3 * GROUP, 40, 100])
-def test_eight_bits_turn_features_by_less_than_a_ten_thousandth(channels: int) -> None:
-    features = RANDOM.normal(size=(4, 3, 2, channels)).astype(np.float32)
-    features[..., 3] *= 8  # outlier channels are what real features have
-    features[0, 0] = 0
-    back = dequantise(*quantise(features))
-    cosine = (features * back).sum(-1) / np.maximum(
-        np.linalg.norm(features, axis=-1) * np.linalg.norm(back, axis=-1), 1e-9
-    )
-    assert (1 - cosine[1:]).max() < 3e-4 and (1 - cosine[1:]).mean() < 1e-4
-    assert (back[0, 0] == 0).all()
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    channels=st.integers(1, 200),
-    exponent=st.floats(-3, 5),
-    seed=st.integers(0, 2**32 - 1),
-)
-def test_dense_features_turn_by_less_than_a_ten_thousandth(
-    channels: int, exponent: float, seed: int
-) -> None:
-    random = np.random.default_rng(seed)
-    features = (random.normal(size=(50, channels)) * 10**exponent).astype(np.float32)
-    values, scales = quantise(features)
-    assert values.shape == features.shape and scales.shape == (50, -(-channels // GROUP))
-    back = dequantise(values, scales)
-    assert (1 - cosines(features, back)).max() < 1e-4
-
-
-def test_one_channel_that_outweighs_all_others_is_the_worst_case() -> None:
-    """All others just below half a step are lost: 63 / 254^2 / 2 of the cosine."""
-    features = np.full((1, 2 * GROUP), 0.4999 / 127, dtype=np.float32)
-    features[:, ::GROUP] = 1
-    back = dequantise(*quantise(features))
-    assert 1e-4 < (1 - cosines(features, back)).max() < 5e-4
-
-
-def test_bad_features_stay_bad() -> None:
-    """A NaN must reach check_targets, not become a number in int8."""
-    features = RANDOM.normal(size=(2, GROUP)).astype(np.float32)
-    features[1, 5] = np.nan
-    with np.errstate(invalid="ignore"):
-        back = dequantise(*quantise(features))
-    assert np.isfinite(back[0]).all() and np.isnan(back[1]).any()
-
-
-def cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    one, other = one.astype(np.float64), other.astype(np.float64)
-    norms = np.linalg.norm(one, axis=-1) * np.linalg.norm(other, axis=-1)
-    found: np.ndarray = (one * other).sum(-1) / norms
-    return found
-
-
-SEALED = seal(
-    {
-        "depth_THW": RANDOM.normal(size=(2, 3, 4)).astype(np.float16),
-        "steps": np.arange(6, dtype=np.int8),
-    }
-)
-
-
-@pytest.mark.parametrize("bit", [0, 3, 5, 7])
-def test_every_byte_of_an_object_is_sealed(bit: int) -> None:
-    """Blanks that pad the header mean nothing and may change to other blanks; nothing else may."""
-    originals = unseal(SEALED)
-    for place in range(len(SEALED)):
-        changed = bytearray(SEALED)
-        changed[place] ^= 1 << bit
-        try:
-            tensors = unseal(bytes(changed))
-        except BrokenObject:
-            continue
-        assert SEALED[place : place + 1] == b" ", f"byte {place} is not sealed"
-        assert set(tensors) == set(originals)
-        assert all(tensors[name].tobytes() == originals[name].tobytes() for name in originals)
-
-
-@given(st.binary(max_size=200))
-def test_any_other_bytes_are_no_object(data: bytes) -> None:
-    with pytest.raises(BrokenObject):
-        unseal(data)
-
-
-@pytest.mark.parametrize("kept", [0, 7, 8, 60, len(SEALED) - 1])
-def test_a_cut_object_is_broken_and_so_is_one_with_more_behind(kept: int) -> None:
-    with pytest.raises(BrokenObject):
-        unseal(SEALED[:kept])
-    with pytest.raises(BrokenObject):
-        unseal(SEALED + b"x")
-
-
-def test_objects_make_the_round_trip_and_notice_any_changed_byte() -> None:
-    targets = GeometryTargets(
-        pose_encoding_TK=RANDOM.normal(size=(2, 9)).astype(np.float32),
-        depth_THW=RANDOM.uniform(0.5, 2, (2, 3, 4)).astype(np.float32),
-        confidence_THW=np.ones((2, 3, 4), dtype=np.float32),
-        metric_scale=2.5,
-        metric_scale_valid=False,
-        features_NTHWC=RANDOM.normal(size=(4, 2, 1, 2, 64)).astype(np.float32),
-    )
-    data = encode(targets)
-    assert encode(targets) == data
-    back = decode(data)
-    np.testing.assert_array_equal(back.pose_encoding_TK, targets.pose_encoding_TK)
-    np.testing.assert_allclose(back.depth_THW, targets.depth_THW, rtol=1e-3)
-    assert (back.metric_scale, back.metric_scale_valid) == (2.5, False)
-    originals = unseal(data)
-    noticed = 0
-    for place in RANDOM.integers(0, len(data), 200):
-        changed = bytearray(data)
-        changed[place] ^= 0x20
-        try:
-            tensors = unseal(bytes(changed))
-        except BrokenObject:
-            noticed += 1
-            continue
-        # blanks of the header may change without a meaning
-        assert set(tensors) == set(originals)
-        assert all(np.array_equal(tensors[name], originals[name]) for name in originals)
-    assert noticed > 180
