@@ -41,8 +41,8 @@ class ClipName(Protocol):
 class Teacher(Protocol):
     """One teacher. Equal clips give equal targets.
 
-    Making one, and everything but calling it, must be cheap: weights are loaded by the first call.
-    A run that finds all targets in the store makes no call.
+    Making one, and everything but `load` and calling it, needs no weights: a run that finds all
+    targets in the store doesn't load them.
     """
 
     card: TeacherCard
@@ -56,6 +56,14 @@ class Teacher(Protocol):
 
     def clip_inputs_digest(self, clip: ClipName) -> str:
         """Digest of what it reads beside the clip's frames; empty when it reads nothing else."""
+        ...
+
+    def load(self) -> None:
+        """Load the weights, before the first call.
+
+        Raises:
+            UserError: when they can't be had or don't fit.
+        """
         ...
 
     def __call__(self, clips: list[Clip]) -> list[GeometryTargets]:

@@ -13,6 +13,7 @@ Shape suffixes: B clips, T frames, H W pixels, C channels.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from geovr.teachers.config import DepthAnything3Config, MetricConfig
 from geovr.teachers.frames import normalise
 from geovr.teachers.licenses import card_of
 from geovr.teachers.network import (
+    LoadedOnce,
     Placement,
     Said,
     homogeneous,
@@ -31,10 +33,11 @@ from geovr.teachers.network import (
     upstream,
     upstream_version,
 )
-from geovr.teachers.weights import make_network
+from geovr.teachers.weights import lazy_network
 
 PACKAGE = "depth-anything-3"
 PREFIX = "model."
+WIDTHS = {"vits": 384, "vitb": 768, "vitl": 1024, "vitg": 1536}
 RAY_PARTS = (
     *(f"refinenet{level}_aux" for level in range(1, 5)),
     "output_conv1_aux",
@@ -43,18 +46,23 @@ RAY_PARTS = (
 UNUSED = ("cam_enc.", "gs_head.", "gs_adapter.", *(f"head.scratch.{name}." for name in RAY_PARTS))
 
 
-class DepthAnything3:
+class DepthAnything3(LoadedOnce):
     """A relative network. `net` is upstream's DepthAnything3Net."""
 
     multiple = 28
 
     def __init__(
-        self, net: Any, card: TeacherCard, architecture: str, layers: tuple[int, ...] | None = None
+        self,
+        load: Callable[[], Any],
+        card: TeacherCard,
+        architecture: str,
+        layers: tuple[int, ...] | None = None,
     ) -> None:
-        self.net, self.card, self.architecture = net, card, architecture
-        out_layers = net.backbone.out_layers
-        self.layers = tuple(layers or (layer - 1 for layer in out_layers))
-        self.feature_dim = int(net.backbone.pretrained.embed_dim)
+        super().__init__(load)
+        self.card, self.architecture = card, architecture
+        trunk = _package()[1](architecture).net
+        self.layers = tuple(layers or (layer - 1 for layer in trunk.out_layers))
+        self.feature_dim = WIDTHS[trunk.name]
 
     def key(self) -> dict[str, Any]:
         """Network, feature layers and the package's version."""
@@ -83,11 +91,12 @@ class DepthAnything3:
         )
 
 
-class MetricDepthAnything3:
+class MetricDepthAnything3(LoadedOnce):
     """The metric network. `net` is upstream's DepthAnything3Net with a sky head."""
 
-    def __init__(self, net: Any, card: TeacherCard, size: str) -> None:
-        self.net, self.card, self.size = net, card, size
+    def __init__(self, load: Callable[[], Any], card: TeacherCard, size: str) -> None:
+        super().__init__(load)
+        self.card, self.size = card, size
 
     def key(self) -> dict[str, Any]:
         """Network and the package's version."""
@@ -121,7 +130,7 @@ def load_depth_anything3(config: DepthAnything3Config, placement: Placement) -> 
     Raises:
         UserError: when the package isn't installed, or the weights aren't right.
     """
-    net, digest = make_network(
+    lazy = lazy_network(
         lambda: _relative(config.architecture),
         config.checkpoint,
         config.weights,
@@ -129,9 +138,9 @@ def load_depth_anything3(config: DepthAnything3Config, placement: Placement) -> 
         unused=UNUSED,
     )
     random = config.weights.random_init is not None
-    card = card_of("depth_anything3", config.checkpoint, digest, random=random)
+    card = card_of("depth_anything3", config.checkpoint, lazy.digest, random=random)
     return DepthAnything3(
-        net.to(placement.device), card, config.architecture, config.feature_layers
+        lambda: lazy.load().to(placement.device), card, config.architecture, config.feature_layers
     )
 
 
@@ -141,12 +150,13 @@ def load_metric(config: MetricConfig, placement: Placement) -> MetricDepthAnythi
     Raises:
         UserError: when the package isn't installed, or the weights aren't right.
     """
-    net, digest = make_network(
+    _package()  # a package that is missing is told at once
+    lazy = lazy_network(
         lambda: _metric(config.size), config.checkpoint, config.weights, prefix=PREFIX
     )
     random = config.weights.random_init is not None
-    card = card_of("metric", config.checkpoint, digest, random=random)
-    return MetricDepthAnything3(net.to(placement.device), card, config.size)
+    card = card_of("metric", config.checkpoint, lazy.digest, random=random)
+    return MetricDepthAnything3(lambda: lazy.load().to(placement.device), card, config.size)
 
 
 def _package() -> tuple[Any, Any]:

@@ -102,6 +102,9 @@ class Extraction:
         Raises:
             UserError, TeacherError: naming the clip; what was finished before is kept.
         """
+        if not rows:
+            return []
+        self.teacher.load()
         made: list[Made] = []
         writing: deque[Future[Made]] = deque()
         with ThreadPoolExecutor(THREADS) as pool:

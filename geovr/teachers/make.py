@@ -12,10 +12,11 @@ from geovr.teachers.config import (
 
 
 def make_teacher(config: TeacherConfig) -> Teacher:
-    """The teacher that a config describes, on this process's device, ready to speak.
+    """The teacher that a config describes, on this process's device; its weights aren't loaded yet.
 
     Raises:
-        UserError: when its package isn't installed, or its weights or ground truth aren't right.
+        UserError: when its package isn't installed, or its ground truth or the weights file, where
+            their digest isn't given, are missing.
     """
     if isinstance(config, OracleConfig):
         from geovr.teachers.oracle import Oracle

@@ -7,9 +7,11 @@ Shape suffixes: B clips, T frames, H W pixels, h w cells of the pooled grid, C c
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.metadata
 import json
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -67,13 +69,31 @@ class Said:
     features: list[torch.Tensor]
 
 
+class LoadedOnce:
+    """Upstream's network, loaded when `net` is first asked for."""
+
+    def __init__(self, load: Callable[[], Any]) -> None:
+        self._load = load
+
+    @functools.cached_property
+    def net(self) -> Any:
+        """The network with its weights."""
+        with torch.inference_mode(False):  # whoever asks first decides nothing about its tensors
+            return self._load()
+
+
 class Network(Protocol):
-    """A relative teacher's network."""
+    """A relative teacher's network; its weights are loaded when `net` is first asked for."""
 
     card: TeacherCard
     feature_dim: int
     multiple: int
     """Both sides of a frame are multiples of this: two patches."""
+
+    @property
+    def net(self) -> Any:
+        """Upstream's own network."""
+        ...
 
     def key(self) -> dict[str, Any]:
         """All that decides what it says but its weights' digest, precision and the frames."""
@@ -85,9 +105,14 @@ class Network(Protocol):
 
 
 class MetricNetwork(Protocol):
-    """A metric teacher's network."""
+    """A metric teacher's network, loaded as a relative one is."""
 
     card: TeacherCard
+
+    @property
+    def net(self) -> Any:
+        """As a relative network's."""
+        ...
 
     def key(self) -> dict[str, Any]:
         """As a relative network's."""

@@ -66,6 +66,9 @@ class Oracle:
         """sha256 of the scene's ground-truth file."""
         return sha256_file(self._file(clip))
 
+    def load(self) -> None:
+        """Nothing: ground truth is read clip by clip."""
+
     def __call__(self, clips: list[Clip]) -> list[GeometryTargets]:
         """Targets of each clip, from the ground truth of its sampled frames."""
         return [self._say(clip) for clip in clips]

@@ -25,6 +25,7 @@ from geovr.geometry.alignment import (
     metric_scale,
 )
 from geovr.geometry.camera import encode_pose, relative_to_first
+from geovr.teachers.base import ClipName
 from geovr.teachers.config import FoundationConfig
 from geovr.teachers.frames import frame_size, resize_frames
 from geovr.teachers.licenses import compose
@@ -49,7 +50,7 @@ class FoundationTeacher:
     ) -> None:
         self.network, self.metric, self.config = network, metric, config
         self.longer_side, self.placement = longer_side, placement
-        self.feature_dim = network.feature_dim
+        self.feature_dim, self.clips_per_call = network.feature_dim, config.clips_per_call
         self.card = compose(network.card, *([metric.card] if metric else []))
 
     def key(self) -> dict[str, Any]:
@@ -62,9 +63,14 @@ class FoundationTeacher:
             "precision": self.placement.precision,
         }
 
-    def clip_inputs_digest(self, clip: Clip) -> str:
+    def clip_inputs_digest(self, clip: ClipName) -> str:
         """Empty: it looks at the frames and nothing else."""
         return ""
+
+    def load(self) -> None:
+        """Load the weights of both networks."""
+        for one in (self.network, self.metric):
+            _ = one.net if one else None
 
     def __call__(self, clips: list[Clip]) -> list[GeometryTargets]:
         """Targets of each clip; clips whose frames have one shape go through together."""

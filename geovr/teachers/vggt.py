@@ -8,6 +8,7 @@ Shape suffixes: B clips, T frames, H W pixels, P tokens of a frame, C channels, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,24 +18,32 @@ from geovr.geometry.camera import decode_pose
 from geovr.teachers.base import TeacherCard
 from geovr.teachers.config import VggtConfig
 from geovr.teachers.licenses import card_of
-from geovr.teachers.network import Placement, Said, pool, upstream, upstream_version
-from geovr.teachers.weights import make_network
+from geovr.teachers.network import (
+    LoadedOnce,
+    Placement,
+    Said,
+    pool,
+    upstream,
+    upstream_version,
+)
+from geovr.teachers.weights import lazy_network
 
 PACKAGE = "vggt"
 LAYERS = (4, 11, 17, 23)
 DEPTH = 24
+WIDTHS = {"1b": 1024, "tiny": 384}
 UNUSED = ("point_head.", "track_head.")
 
 
-class Vggt:
+class Vggt(LoadedOnce):
     """The network. `net` is upstream's VGGT."""
 
     multiple = 28
 
-    def __init__(self, net: Any, card: TeacherCard, size: str) -> None:
-        self.net, self.card, self.size = net, card, size
-        self.feature_dim = int(net.aggregator.camera_token.shape[-1])
-        keep_only(net.aggregator, LAYERS)
+    def __init__(self, load: Callable[[], Any], card: TeacherCard, size: str) -> None:
+        super().__init__(load)
+        self.card, self.size = card, size
+        self.feature_dim = WIDTHS[size]
 
     def key(self) -> dict[str, Any]:
         """Network, feature layers and the package's version."""
@@ -126,11 +135,18 @@ def load_vggt(config: VggtConfig, placement: Placement) -> Vggt:
     Raises:
         UserError: when the package isn't installed, or the weights aren't right.
     """
+    _module("models.vggt")  # a package that is missing is told at once
     build = _tiny if config.size == "tiny" else _full
-    net, digest = make_network(build, config.checkpoint, config.weights, unused=UNUSED)
+    lazy = lazy_network(build, config.checkpoint, config.weights, unused=UNUSED)
+
+    def load() -> Any:
+        net = lazy.load().to(placement.device)
+        keep_only(net.aggregator, LAYERS)
+        return net
+
     random = config.weights.random_init is not None
-    card = card_of("vggt", config.checkpoint, digest, random=random)
-    return Vggt(net.to(placement.device), card, config.size)
+    card = card_of("vggt", config.checkpoint, lazy.digest, random=random)
+    return Vggt(load, card, config.size)
 
 
 def _module(name: str) -> Any:
@@ -154,7 +170,7 @@ def _tiny() -> nn.Module:
     vggt = _module("models.vggt").VGGT
     net: Any = vggt.__new__(vggt)
     nn.Module.__init__(net)
-    width = 384
+    width = WIDTHS["tiny"]
     net.aggregator = _module("models.aggregator").Aggregator(
         img_size=56,
         embed_dim=width,

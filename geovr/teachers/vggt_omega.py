@@ -5,6 +5,7 @@ Its aggregator keeps the four layers that are used by itself.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,23 +14,24 @@ from torch import nn
 from geovr.teachers.base import TeacherCard
 from geovr.teachers.config import VggtOmegaConfig
 from geovr.teachers.licenses import card_of
-from geovr.teachers.network import Placement, Said, upstream, upstream_version
+from geovr.teachers.network import LoadedOnce, Placement, Said, upstream, upstream_version
 from geovr.teachers.vggt import LAYERS, as_said, widened
-from geovr.teachers.weights import make_network
+from geovr.teachers.weights import lazy_network
 
 PACKAGE = "vggt-omega"
 UNUSED = ("text_alignment_head.",)
-TINY_WIDTH = 128
+WIDTHS = {"1b": 1024, "tiny": 128}
 
 
-class VggtOmega:
+class VggtOmega(LoadedOnce):
     """The network. `net` is upstream's VGGTOmega."""
 
     multiple = 32
 
-    def __init__(self, net: Any, card: TeacherCard, size: str) -> None:
-        self.net, self.card, self.size = net, card, size
-        self.feature_dim = int(net.aggregator.camera_token.shape[-1])
+    def __init__(self, load: Callable[[], Any], card: TeacherCard, size: str) -> None:
+        super().__init__(load)
+        self.card, self.size = card, size
+        self.feature_dim = WIDTHS[size]
 
     def key(self) -> dict[str, Any]:
         """Network, feature layers and the package's version."""
@@ -61,22 +63,26 @@ def load_vggt_omega(config: VggtOmegaConfig, placement: Placement) -> VggtOmega:
     Raises:
         UserError: when the package isn't installed, or the weights aren't right.
     """
-    net, digest = make_network(
+    _module()  # a package that is missing is told at once
+    lazy = lazy_network(
         lambda: _build(config.size), config.checkpoint, config.weights, unused=UNUSED
     )
     random = config.weights.random_init is not None
-    card = card_of("vggt_omega", config.checkpoint, digest, random=random)
-    return VggtOmega(net.to(placement.device), card, config.size)
+    card = card_of("vggt_omega", config.checkpoint, lazy.digest, random=random)
+    return VggtOmega(lambda: lazy.load().to(placement.device), card, config.size)
 
 
-def _build(size: str) -> nn.Module:
+def _module() -> Any:
     remedy = (
         "it isn't on a package index: install it from its repository at a pinned commit, as the"
         " teacher image does with its build arguments"
     )
-    module = upstream("vggt_omega.models.vggt_omega", PACKAGE, remedy)
-    settings = {"embed_dim": TINY_WIDTH} if size == "tiny" else {}
-    net: nn.Module = module.VGGTOmega(**settings)
+    return upstream("vggt_omega.models.vggt_omega", PACKAGE, remedy)
+
+
+def _build(size: str) -> nn.Module:
+    settings = {"embed_dim": WIDTHS["tiny"]} if size == "tiny" else {}
+    net: nn.Module = _module().VGGTOmega(**settings)
     net.apply(_initialise)
     return net
 

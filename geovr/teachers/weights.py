@@ -6,6 +6,7 @@ Missing and unexpected tensors are errors: half a teacher would teach noise with
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,28 @@ from geovr.teachers.config import WeightsConfig
 from geovr.teachers.licenses import TEACHER_WEIGHTS
 
 
-def make_network(
+@dataclass(frozen=True)
+class LazyNetwork:
+    """A network whose weights are known, but not read yet."""
+
+    digest: str
+    """Of the weights."""
+    load: Callable[[], Any]
+    """Makes the network with its weights, frozen, on the CPU.
+
+    Raises UserError when the file can't be had, isn't the one that was named, or doesn't fit.
+    """
+
+
+def lazy_network(
     build: Callable[[], nn.Module],
     checkpoint: str,
     config: WeightsConfig,
     *,
     prefix: str = "",
     unused: tuple[str, ...] = (),
-) -> tuple[Any, str]:
-    """A frozen network with its weights, on the CPU, and the weights' digest.
+) -> LazyNetwork:
+    """A network to be; its file isn't even fetched before it is loaded when its digest is given.
 
     Args:
         build: makes the network.
@@ -36,23 +50,34 @@ def make_network(
         unused: prefixes, after `prefix`, of parts that the file has and the network does without.
 
     Raises:
-        UserError: when the file can't be had, isn't the one that was named, or doesn't fit.
+        UserError: when the file is needed for its digest and can't be had.
     """
     if config.random_init is not None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.random_init)
-            network = build()
-        return network.eval().requires_grad_(False), f"random-init-{config.random_init}"
-    path, digest = _checked_file(checkpoint, config)
-    tensors = _read(path)
-    wanted = {}
-    for name, tensor in tensors.items():
-        short = name.removeprefix(prefix) if name.startswith(prefix) else name
-        if not short.startswith(unused):
-            wanted[short] = tensor
-    network = build()
-    _fill(network, wanted, path)
-    return network.eval().requires_grad_(False), digest
+        seed = config.random_init
+        return LazyNetwork(f"random-init-{seed}", lambda: _random(build, seed))
+    digest = config.sha256 or _checked_file(checkpoint, config)[1]
+
+    def load() -> Any:
+        path, found = _checked_file(checkpoint, config)
+        if found != digest:
+            raise UserError(f"{path}: was changed since its digest was taken; run the stage again")
+        wanted = {}
+        for name, tensor in _read(path).items():
+            short = name.removeprefix(prefix) if name.startswith(prefix) else name
+            if not short.startswith(unused):
+                wanted[short] = tensor
+        network = build()
+        _fill(network, wanted, path)
+        return network.eval().requires_grad_(False)
+
+    return LazyNetwork(digest, load)
+
+
+def _random(build: Callable[[], nn.Module], seed: int) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = build()
+    return network.eval().requires_grad_(False)
 
 
 def _checked_file(checkpoint: str, config: WeightsConfig) -> tuple[Path, str]:

@@ -27,6 +27,7 @@ from geovr.stages.check_targets import CheckTargetsConfig, check_targets
 from geovr.stages.extract_targets import ExtractTargetsConfig, extract_targets
 from geovr.stages.ingest import IngestConfig, ingest
 from geovr.stages.train import TrainConfig, train
+from geovr.storage import sha256_file
 from geovr.teachers.config import DepthAnything3Config
 from geovr.teachers.depth_anything3 import DepthAnything3, _relative
 from geovr.teachers.frames import normalise, resize_frames
@@ -314,8 +315,9 @@ def test_the_real_sizes_have_the_papers_layers_and_channels(
 ) -> None:
     with without_numbers():
         net: Any = _relative(architecture)
-    network = DepthAnything3(net, card_of("x", "DA3-BASE", "d", random=False), architecture)
+    network = DepthAnything3(lambda: net, card_of("x", "DA3-BASE", "d", random=False), architecture)
     assert (network.layers, network.feature_dim) == (layers, channels)
+    assert net.backbone.pretrained.embed_dim == channels
     # depth and pose come from the layers above them, of the local and the global stream
     assert tuple(net.backbone.out_layers) == tuple(layer + 1 for layer in layers)
     assert net.cam_dec.fc_t.in_features == 2 * channels
@@ -323,7 +325,7 @@ def test_the_real_sizes_have_the_papers_layers_and_channels(
 
 def test_weights_of_another_size_are_refused(published: Path) -> None:
     with pytest.raises(UserError, match=str(published)):
-        teacher(checkpoint="DA3-BASE", weights={"path": str(published)})
+        teacher(checkpoint="DA3-BASE", weights={"path": str(published)}).load()
 
 
 @pytest.fixture
@@ -337,6 +339,31 @@ def clips(template: Path, tmp_path: Path) -> ClipSet:
         sampler={"kind": "fps", "fps": 2.0, "min_frames": 4, "max_frames": 4},
     )
     return ingest(config, output=tmp_path / "clips")
+
+
+def test_a_rerun_does_not_even_need_the_weights(
+    clips: ClipSet, published: Path, tmp_path: Path
+) -> None:
+    weights = tmp_path / "weights.safetensors"
+    shutil.copy(published, weights)
+    settings = {
+        "checkpoint": "DA3-SMALL", "longer_side": 56,
+        "weights": {"path": str(weights), "sha256": sha256_file(weights)},
+    }  # fmt: skip
+    config = ExtractTargetsConfig.model_validate(
+        {
+            "store": str(tmp_path / "store"),
+            "teacher": "depth_anything3",
+            "depth_anything3": settings,
+        }
+    )
+    first = extract_targets(config, clips=clips, output=tmp_path / "targets")
+    weights.unlink()
+    again = extract_targets(config, clips=clips, output=tmp_path / "again")
+    assert (again.manifest.details["teacher_calls"], again.digest) == (0, first.digest)
+    (tmp_path / "store" / first.index["object_key"].iloc[3]).unlink()
+    with pytest.raises(UserError, match="no such weights file"):
+        extract_targets(config, clips=clips, output=tmp_path / "again")
 
 
 def test_from_videos_to_a_training_step_at_random_initialisation(

@@ -27,7 +27,7 @@ from geovr.teachers.config import (
 )
 from geovr.teachers.frames import frame_size, normalise, resize_frames
 from geovr.teachers.licenses import TEACHER_WEIGHTS, card_of, compose
-from geovr.teachers.weights import make_network
+from geovr.teachers.weights import lazy_network
 from tests.workspace import REPOSITORY
 
 COMMIT = "a" * 40
@@ -91,7 +91,8 @@ def written(path: Path, change: dict[str, torch.Tensor | None] | None = None) ->
 
 def load(**weights: Any) -> tuple[Small, str]:
     config = validate(WeightsConfig, weights, source="test")
-    return make_network(Small, "VGGT-1B", config, prefix="model.", unused=("extra.",))
+    lazy = lazy_network(Small, "VGGT-1B", config, prefix="model.", unused=("extra.",))
+    return lazy.load(), lazy.digest
 
 
 def sha256(path: Path) -> str:

@@ -141,7 +141,10 @@ def test_the_real_size_has_the_papers_channels(package: str) -> None:
     with without_numbers():
         net: Any = vggt._full() if package == "vggt" else vggt_omega._build("1b")
     card = card_of("x", "VGGT-1B", "d", random=False)
-    network = {"vggt": vggt.Vggt, "vggt_omega": vggt_omega.VggtOmega}[package](net, card, "1b")
+    network = {"vggt": vggt.Vggt, "vggt_omega": vggt_omega.VggtOmega}[package](
+        lambda: net, card, "1b"
+    )
+    assert net.aggregator.camera_token.shape[-1] == 1024
     assert (network.feature_dim, len(net.aggregator.frame_blocks)) == (1024, 24)
     parts = {name.split(".")[0] for name, _ in net.named_parameters()}
     assert parts == {
