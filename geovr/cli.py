@@ -1,7 +1,7 @@
 """The command line: one command per stage, made from STAGES, and a few beside the flow.
 
 Exit codes: 0 done; 2 the user's mistake; 3 refused by a gate or by `promote`; 75 interrupted, the
-same command goes on; 1 anything else, with its traceback.
+same command goes on; 1 anything else.
 """
 
 from __future__ import annotations
@@ -171,6 +171,25 @@ def init_model(
 
 
 @app.command()
+def export(
+    checkpoint: Annotated[str, typer.Argument(help="Directory or s3:// URI of a checkpoint.")],
+    directory: Annotated[Path, typer.Argument(help="Directory to write.")],
+    dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "bfloat16",
+    force: Annotated[bool, typer.Option(help="Replace what stands there.")] = False,
+) -> None:
+    """Write a trained model as a stock Qwen3-VL directory, with its heads beside it."""
+    from geovr.artifacts import Checkpoint
+    from geovr.export import export_checkpoint
+
+    written = export_checkpoint(Checkpoint.load(checkpoint), directory, dtype, force=force)
+    for name, size in written.items():
+        typer.echo(f"{size / 1e6:10.2f} MB  {name}")
+    typer.echo(
+        f"{directory} loads with transformers' AutoProcessor and AutoModelForImageTextToText"
+    )
+
+
+@app.command()
 def promote(
     model: Annotated[str | None, typer.Option(help="Name of the registered model.")] = None,
     version: Annotated[
@@ -221,11 +240,12 @@ def main() -> None:
 
 def outcome(run: Callable[[], Any]) -> int:
     """Run something, print what went wrong as a user reads it, and give the exit code."""
-    from geovr.errors import GateRefused, Interrupted, UserError
+    from geovr.errors import GateRefused, Interrupted, TrainingDiverged, UserError
+    from geovr.storage import StoreError
 
     try:
         run()
-    except (UserError, GateRefused, Interrupted) as error:
+    except (UserError, GateRefused, Interrupted, TrainingDiverged, StoreError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return error.exit_code
     return 0

@@ -17,3 +17,9 @@ class Interrupted(Exception):
     """Work was stopped from outside and can be taken up again by the same command."""
 
     exit_code = 75
+
+
+class TrainingDiverged(Exception):
+    """A loss or gradient was not finite; the message names the step and its clips."""
+
+    exit_code = 1

@@ -29,6 +29,8 @@ _CONFLICTS = 5
 class StoreError(Exception):
     """An object is missing or damaged; the message names it and the remedy."""
 
+    exit_code = 1
+
 
 def is_s3(uri: str) -> bool:
     """Whether a URI names S3."""

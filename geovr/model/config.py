@@ -1,4 +1,4 @@
-"""Sizes of tokens, taps and heads; free of torch, so that configs are read quickly."""
+"""Tokens, taps, heads and adapters; free of torch, so that configs are read quickly."""
 
 from __future__ import annotations
 
@@ -70,3 +70,19 @@ class HeadsConfig(Config):
         if self.depth_head == "mlp" and math.isqrt(self.depth_features) ** 2 != self.depth_features:
             raise ValueError(f"depth_features: {self.depth_features} must be a square with mlp")
         return self
+
+
+class LoraConfig(Config):
+    """Low-rank adapters on the language model instead of training all of it (Hu et al. 2021).
+
+    Tokens and heads stay trainable; the vision tower and its merger are frozen.
+    """
+
+    rank: int = Field(64, gt=0)
+    alpha: float = Field(128, gt=0, description="The adapters' product is scaled by alpha / rank.")
+    dropout: float = Field(0.0, ge=0, lt=1)
+    targets: tuple[str, ...] = Field(
+        ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
+        min_length=1,
+        description="Linear layers of every block that get one.",
+    )

@@ -57,7 +57,7 @@ class GeoVR(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone = backbone
-        self.heads_config, self.objectives = heads, objectives
+        self.heads_config, self.objectives, self.feature_dim = heads, objectives, feature_dim
         text = backbone.config.text_config
         width: int = text.hidden_size
         chosen = tuple(heads.feature_layers[level] for level in heads.feature_levels)

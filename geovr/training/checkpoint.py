@@ -17,6 +17,7 @@ from geovr.storage import Store, StoreError
 
 log = logging.getLogger("geovr")
 
+_FILES = ("model.safetensors", "optimizer.safetensors", "rng.safetensors", "state.json")
 _OPTIMIZER_KEYS = ("step", "exp_avg", "exp_avg_sq")
 
 
@@ -49,7 +50,7 @@ class Checkpoints:
         from safetensors.torch import save
 
         prefix = self._step_prefix(step)
-        parameters = dict(model.named_parameters())
+        parameters = trainable(model)
         names = {id(parameter): name for name, parameter in parameters.items()}
         moments = {
             f"{names[id(parameter)]}|{key}": values[key].contiguous()
@@ -95,10 +96,15 @@ class Checkpoints:
     def _read(self, step: int) -> dict[str, bytes]:
         prefix = self._step_prefix(step)
         manifest = json.loads(self.store.get(f"{prefix}/manifest.json"))
-        return {
-            name: self.store.get(f"{prefix}/{name}", sha256)
-            for name, sha256 in manifest["files"].items()
-        }
+        files = manifest.get("files") if isinstance(manifest, dict) else None
+        if not isinstance(files, dict) or not set(_FILES) <= set(files):
+            raise ValueError(f"{self.store.uri_of(prefix)}/manifest.json doesn't list its files")
+        return {name: self.store.get(f"{prefix}/{name}", files[name]) for name in _FILES}
+
+
+def trainable(model: GeoVR) -> dict[str, torch.nn.Parameter]:
+    """What a checkpoint holds; frozen parameters are those of the base model, which is an input."""
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
 
 
 def _restore(
@@ -106,7 +112,7 @@ def _restore(
 ) -> dict[str, Any]:
     from safetensors.torch import load
 
-    parameters = dict(model.named_parameters())
+    parameters = trainable(model)
     tensors = load(contents["model.safetensors"])
     if set(tensors) != set(parameters):
         different = sorted(set(tensors) ^ set(parameters))[:5]

@@ -1,10 +1,15 @@
-"""The optimiser's config; free of torch, so that configs are read quickly."""
+"""What is trained and how; free of torch, so that configs are read quickly."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
-from geovr.config import Config
+from geovr.config import Config, LaunchConfig, StageConfig
+from geovr.data.input import InputConfig
+from geovr.losses.objectives import Objectives
+from geovr.model.config import HeadsConfig, LoraConfig
 
 
 class OptimConfig(Config):
@@ -21,3 +26,46 @@ class OptimConfig(Config):
     train_vision: bool = Field(
         False, description="Train the whole vision tower; else only its merger, as the paper."
     )
+
+
+NOT_IN_KEY = {
+    "store", "experiment", "launch", "checkpoint_every", "keep_checkpoints", "cache_mb",
+    "tracking_patience_s", "base_model_license",
+}  # fmt: skip
+"""Fields that decide where and how, not what."""
+
+
+class TrainConfig(StageConfig):
+    """What is trained, on what, how long."""
+
+    base_model: str = Field(..., description="Directory of a Qwen3-VL model.")
+    base_model_license: str | None = Field(
+        None, description="Its licence, such as apache-2.0, where its README.md doesn't say."
+    )
+    steps: int = Field(..., gt=0, description="Optimiser steps.")
+    clips_per_batch: int = Field(32, gt=0, description="Clips (rows) of the global batch.")
+    clips_per_forward: int = Field(
+        1024, gt=0, description="Most clips in one forward pass of a process; more accumulate."
+    )
+    questions_per_clip: int = Field(
+        8, gt=0, description="Questions of one clip that share a row; 1 is the paper's way."
+    )
+    numeric_answers: Literal["text", "binned"] = Field(
+        "text", description="binned: numbers become the nearest of 121 one-token values."
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="bfloat16 is autocast; losses stay float32."
+    )
+    seed: int = Field(42, ge=0, description="Of the order, the heads and the tokens.")
+    input: InputConfig = InputConfig()
+    optim: OptimConfig = OptimConfig()
+    lora: LoraConfig | None = Field(None, description="Adapters; null: the whole language model.")
+    heads: HeadsConfig = HeadsConfig()
+    objectives: Objectives = Objectives()
+    checkpoint_every: int = Field(100, gt=0, description="Steps between checkpoints.")
+    keep_checkpoints: int = Field(2, gt=0, description="Complete checkpoints that stay.")
+    cache_mb: int = Field(1024, ge=0, description="Clips and targets kept in memory, a process.")
+    tracking_patience_s: float = Field(
+        120.0, ge=0, description="Seconds to wait at the end for a tracking server that is away."
+    )
+    launch: LaunchConfig = LaunchConfig()

@@ -21,7 +21,7 @@ import torch
 from geovr import distributed
 from geovr.data.batch import Batch
 from geovr.data.dataset import BatchMaker, RowOrder
-from geovr.errors import Interrupted
+from geovr.errors import Interrupted, TrainingDiverged
 from geovr.losses.objectives import TERMS
 from geovr.losses.total import LossSums
 from geovr.model.geovr import GeoVR
@@ -29,10 +29,6 @@ from geovr.progress import progress
 from geovr.training.checkpoint import Checkpoints
 from geovr.training.config import OptimConfig
 from geovr.training.optim import rate_share, set_rate
-
-
-class NonFiniteLoss(Exception):
-    """A loss or gradient was NaN or infinite; the message names the step's clips."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +75,7 @@ class Trainer:
 
         Raises:
             Interrupted: after SIGTERM or SIGINT, once a checkpoint stands.
-            NonFiniteLoss: naming the clips of the step.
+            TrainingDiverged: naming the clips of the step.
         """
         state = self.checkpoints.load_latest(self.model, self.optimizer)
         start = int(state["step"]) if state else 0
@@ -159,7 +155,7 @@ class Trainer:
         objectives = self.model.objectives
         loss = sum(objectives.weight(term) * value for term, value in means.items())
         if not (torch.isfinite(torch.tensor([loss, norm])).all()):
-            raise NonFiniteLoss(self._name_batch(step, means, norm))
+            raise TrainingDiverged(self._name_batch(step, means, norm))
         share = rate_share(step, self.settings.steps, self.optim)
         set_rate(self.optimizer, share)
         self.optimizer.step()

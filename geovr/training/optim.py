@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 
@@ -20,9 +21,9 @@ def rate_share(step: int, steps: int, config: OptimConfig) -> float:
     return config.final_share + (1 - config.final_share) * cosine
 
 
-def freeze(model: GeoVR, config: OptimConfig) -> None:
+def freeze(backbone: Any, config: OptimConfig) -> None:
     """Freeze the vision tower but its merger, unless the config trains it all."""
-    for name, parameter in model.backbone.model.visual.named_parameters():
+    for name, parameter in backbone.model.visual.named_parameters():
         parameter.requires_grad_(config.train_vision or name.startswith("merger."))
 
 

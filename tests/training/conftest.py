@@ -64,7 +64,7 @@ class Result:
             {k: v for k, v in json.loads(line).items() if not k.startswith("time/")}
             for line in lines
         ]
-        heads = Path(details["heads"]).read_bytes()
+        heads = (root / "store" / details["heads"]).read_bytes()
         return cls(checkpoint.digest, details["files"], heads, curve, details)
 
     def same(self, other: Result) -> bool:

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from geovr.artifacts import Checkpoint, ClipSet, TargetSet
 from geovr.data.dataset import BatchMaker, RowSpec, questions_by_clip
 from geovr.geometry.errors import abs_rel, rotation_error_deg, translation_direction_error_deg
 from geovr.model.forward import load_backbone
-from geovr.model.geovr import GeoVR
+from geovr.model.heads_file import attach_heads
 from geovr.model.initialise import init_model
 from geovr.model.predict import predict
 from geovr.simulation.simulate import SimulateConfig, simulate
@@ -65,11 +64,8 @@ def test_a_tiny_model_fits_four_clips(tmp_path: Path) -> None:
     details = done.manifest.details
     exported = done.store.get_directory(details["prefix"], details["files"], tmp_path / "export")
     backbone, processor = load_backbone(exported)
-    feature_dim = int(targets.manifest.details["feature_dim"])
-    model = GeoVR(backbone, config.heads, config.objectives, feature_dim).eval()
-    left = model.load_state_dict(load_file(details["heads"]), strict=False)
-    assert not left.unexpected_keys
-    assert all(name.startswith("backbone.") for name in left.missing_keys)
+    heads = done.store.get(details["heads"], details["heads_sha256"])
+    model = attach_heads(backbone, heads, "heads.safetensors").eval()
 
     asked = clips.questions[clips.questions["split"] == "train"].reset_index(drop=True)
     by_clip = questions_by_clip(asked)

@@ -1,0 +1,67 @@
+"""A user with plain transformers and nothing of ours: `python stock.py logits|answers DIR JOB OUT`.
+
+JOB is a safetensors file of model inputs (logits), or a JSON list of questions with the frames of
+their videos in .npy files (answers). Runs in a process of its own, without this package.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+
+def logits(model: Any, job: Path, out: Path) -> None:
+    with torch.no_grad():
+        save_file({"logits": model(**load_file(job)).logits.contiguous()}, out)
+
+
+def answers(model: Any, processor: Any, job: Path, out: Path) -> None:
+    """Each frame is given twice, so that it fills a time slot of its own, as in training."""
+    told = []
+    for item in json.loads(job.read_text()):
+        frames = np.repeat(np.load(item["frames"]), 2, axis=0)
+        content = [{"type": "video"}, {"type": "text", "text": item["prompt"]}]
+        text = processor.apply_chat_template(
+            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+        )
+        size = processor.video_processor.size
+        inputs = processor(
+            text=[text],
+            videos=[frames],
+            video_metadata=[
+                {
+                    "fps": 2 * item["fps"],
+                    "total_num_frames": len(frames),
+                    "frames_indices": [2 * (k // 2) for k in range(len(frames))],
+                }
+            ],
+            videos_kwargs={
+                "do_sample_frames": False,
+                "size": {name: 2 * int(size[name]) for name in ("shortest_edge", "longest_edge")},
+            },
+            return_tensors="pt",
+        )
+        said = model.generate(**inputs, do_sample=False, max_new_tokens=16)
+        new = said[0, inputs["input_ids"].shape[1] :]
+        told.append(processor.tokenizer.decode(new, skip_special_tokens=True).strip())
+    out.write_text(json.dumps(told))
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    what, directory, job, out = sys.argv[1], *map(Path, sys.argv[2:5])
+    model = AutoModelForImageTextToText.from_pretrained(directory, local_files_only=True).eval()
+    if "geovr" in sys.modules:
+        raise SystemExit("this process is meant to have nothing of ours")
+    if what == "logits":
+        logits(model, job, out)
+    else:
+        processor = AutoProcessor.from_pretrained(directory, local_files_only=True)
+        answers(model, processor, job, out)
