@@ -70,7 +70,10 @@ def test_a_damaged_checkpoint_is_not_exported(trained: Workspace, tmp_path: Path
 @pytest.mark.slow
 def test_a_stock_user_gets_our_greedy_answers(trained: Workspace, tmp_path: Path) -> None:
     """50 questions: through our packed rows, and one by one through plain transformers."""
-    trained.inline("export", "artifacts/checkpoint", "stock", "--dtype", "float32", "--force")
+    # trained for long enough to have something to say
+    longer = ("--set", "train.steps=100", "--output", "artifacts/longer")
+    trained.inline("train", *longer, "--set", "train.optim.learning_rate=3e-3")
+    trained.inline("export", "artifacts/longer", "stock", "--dtype", "float32")
     clips = ClipSet.load(trained.root / "artifacts/clips")
     compare(trained.root / "stock", clips, tmp_path, count=50)
 
