@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
+from geovr.cli_inspect import inspecting, reconstruct
 from geovr.stages import STAGES, Stage
 
 app = typer.Typer(
@@ -168,6 +169,10 @@ def init_model(
     from geovr.model.initialise import init_model as run
 
     run(preset, output, seed)  # type: ignore[arg-type]
+
+
+app.add_typer(inspecting, name="inspect")
+app.command()(reconstruct)
 
 
 @app.command()

@@ -189,6 +189,8 @@ def _write(
             "mlflow_run_id": run_id,
             "base_model_digest": inputs["base_model"],
             "teacher": targets.manifest.details.get("teacher"),
+            "depth_size": targets.manifest.details.get("depth_size"),
+            "feature_grid": targets.manifest.details.get("feature_grid"),
             "lineage": [part.model_dump() for part in lineage],
             "dvc": clips.manifest.details.get("dvc"),
             "numeric_answers": config.numeric_answers,

@@ -15,10 +15,13 @@ LEVELS = {
     "pipelines": 6,
     "components": 5,
     "geovr.cli": 5,
+    "geovr.cli_inspect": 5,
     "geovr.launch": 4,
     "geovr.stages": 3,
     "geovr.promotion": 2,
     "geovr.evaluation": 2,
+    "geovr.export": 2,
+    "geovr.inspection": 2,
     "geovr.training": 2,
     "geovr.quality": 2,
     "geovr.teachers": 2,
@@ -36,6 +39,8 @@ HOMES = {
     "dvc": {"geovr/storage.py"},
     "torchx": {"geovr/launch.py"},
     "great_expectations": {"geovr/quality/expectations.py"},
+    "matplotlib": {"geovr/inspection/pictures.py"},
+    "peft": {"geovr/model/lora.py"},
     "kfp": {"components", "pipelines"},
 }
 

@@ -1,0 +1,1 @@
+"""Looking at clips, targets and checkpoints: pictures, numbers, point clouds."""
