@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from geovr.cli_inspect import inspecting, reconstruct
+from geovr.cli_plan import plan, recipes
 from geovr.stages import STAGES, Stage
 
 app = typer.Typer(
@@ -39,7 +40,7 @@ SUMMARIES = {
     "register": "Register the model version, and decide on promotion.",
 }
 
-ParamsOption = Annotated[Path, typer.Option(help="File with one section per stage.")]
+ParamsOption = Annotated[Path, typer.Option(help="File with one section per stage, or a recipe.")]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="Override, e.g. --set train.steps=100.")
 ]
@@ -51,17 +52,19 @@ def _stage_command(stage: Stage) -> Callable[..., None]:
 
     def command(**options: Any) -> None:
         from geovr import launch
+        from geovr.planning.recipes import find_recipe
         from geovr.stages.run import stage_config
 
         if options.get("job") is not None:
             launch.work(stage.name, options["job"])
             return
         overrides = list(options["overrides"] or [])
+        params = find_recipe(str(options["params"]))
         if stage.name == "ingest":
             overrides += _sources(options["videos"], options["questions"])
         output = options["output"] or Path("artifacts") / stage.output
         inputs = {name: options[name] or f"artifacts/{name}" for name in stage.inputs}
-        config = stage_config(stage, options["params"], overrides)
+        config = stage_config(stage, params, overrides)
         launch.run(stage.name, config, inputs, output)
         _show(stage, output)
 
@@ -173,6 +176,8 @@ def init_model(
 
 app.add_typer(inspecting, name="inspect")
 app.command()(reconstruct)
+app.command()(plan)
+app.command()(recipes)
 
 
 @app.command()

@@ -71,12 +71,14 @@ def run_pipeline(
     ),
 ) -> None:
     """Run the whole pipeline and show its result."""
+    from geovr.planning.recipes import find_recipe
     from geovr.stages import STAGES
     from geovr.stages.run import stage_config
 
     if not local:
         raise UserError("give --local; submitting to a cluster is not in this version")
     # every section is read before anything runs, so that a typing error costs no stage
+    params = find_recipe(str(params))
     parameters = {
         stage.name: stage_config(stage, params, overrides or []).model_dump_json()
         for stage in STAGES
