@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from geovr.losses.camera import camera_loss
 from geovr.losses.depth import depth_loss, silog_loss
@@ -132,6 +133,11 @@ def test_the_total_is_the_weighted_sum_of_means() -> None:
         weight = (1.0, 2.5, 0.5, 0.0, 3.0)[place]
         expected += weight * float((losses * weights).sum()) / counts[term]
     assert float(sums.total(objectives, counts)) == pytest.approx(expected)
+
+
+def test_an_unknown_depth_loss_is_refused() -> None:
+    with pytest.raises(ValidationError, match="depth_loss"):
+        Objectives(depth_loss="l2")  # type: ignore[arg-type]
 
 
 def test_a_term_that_no_sample_has_adds_nothing() -> None:

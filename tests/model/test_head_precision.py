@@ -6,18 +6,24 @@ Two ways of training in bfloat16 are meant: autocast over float32 weights, and b
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from geovr.data.batch import Batch
 from geovr.geometry.errors import rotation_error_deg
 from geovr.losses.camera import camera_loss
 from geovr.losses.depth import depth_loss, silog_loss
 from geovr.losses.feature import feature_loss
+from geovr.losses.objectives import Objectives
 from geovr.losses.scale import scale_loss
 from geovr.model.config import HeadsConfig
+from geovr.model.forward import load_backbone
+from geovr.model.geovr import GeoVR
 from geovr.model.heads import (
     CameraHead,
     FeatureHead,
@@ -26,6 +32,8 @@ from geovr.model.heads import (
     scale_from_log,
 )
 from geovr.model.heads.depth import MAX_LOG_DEPTH, depth_from_log
+from geovr.model.initialise import init_model
+from tests.model.test_packing import SMALL_HEADS, clip, make_batch, random_targets
 
 WIDTH, GRID, SIZE = 32, (3, 4), (24, 32)
 KINDS = ["dense", "dpt", "mlp"]
@@ -168,3 +176,43 @@ def test_huge_states_and_weights_give_finite_losses_and_gradients(
     assert hidden.grad is not None and hidden.grad.isfinite().all()
     for parameter in head.parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all()
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> tuple[GeoVR, Batch]:
+    init_model("tiny", tmp_path / "tiny", seed=0)
+    backbone, processor = load_backbone(tmp_path / "tiny")
+    rows = [(clip(3), [0, 1], random_targets(3)), (clip(2), [2], random_targets(2))]
+    return GeoVR(backbone, SMALL_HEADS, Objectives(), 16), make_batch(processor, rows)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_all_losses_of_a_bfloat16_model_are_near_those_of_float32(
+    tiny: tuple[GeoVR, Batch], way: str
+) -> None:
+    model, batch = tiny
+    with torch.no_grad():
+        exact = model(batch)
+    if way == "weights":
+        model = model.bfloat16()
+    with torch.autocast("cpu", torch.bfloat16, enabled=way == "autocast"):
+        found = model(batch)
+    for term, wanted in exact.items():
+        assert found[term].dtype in (torch.float32, torch.float64)
+        assert float(found[term].detach()) == pytest.approx(float(wanted), rel=0.02), term
+    found.total(model.objectives, batch.counts()).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+@torch.no_grad()
+def test_a_bfloat16_model_counts_samples_exactly(tiny: tuple[GeoVR, Batch]) -> None:
+    """259 questions of a row are 260 in bfloat16, and the loss would be divided by 259."""
+    model, batch = tiny[0].bfloat16(), tiny[1]
+
+    def losses(*questions: int) -> dict[str, float]:
+        sums = model(replace(batch, questions_R=torch.tensor(questions)))
+        return {term: float(value) for term, value in sums.items() if term != "text"}
+
+    first, second, both = losses(1, 0), losses(0, 1), losses(259, 1)
+    wanted = {term: 259 * first[term] + second[term] for term in both}
+    assert both == pytest.approx(wanted, rel=1e-5)
