@@ -39,7 +39,7 @@ class Steps:
         backbone, processor = load_backbone(prepared.model)
         dim = int(prepared.targets.manifest.details["feature_dim"])
         self.model = GeoVR(backbone, HEADS, Objectives(), dim)
-        freeze(self.model, config)
+        freeze(backbone, config)
         self.optimizer = make_optimizer(self.model, config)
         self.before = {n: p.detach().clone() for n, p in self.model.named_parameters()}
         asked = prepared.clips.questions.reset_index(drop=True)
