@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import torch
 
+from geovr.losses.precision import at_least_float32
+
 TRANSLATION_CLAMP = 100.0
 
 
@@ -30,6 +32,7 @@ def camera_loss(
     Returns:
         (B,) losses.
     """
+    predicted_BTK, target_BTK = at_least_float32(predicted_BTK), at_least_float32(target_BTK)
     error_BTK = (predicted_BTK - target_BTK).abs()
     translation = error_BTK[..., :3].clamp(max=TRANSLATION_CLAMP).mean(-1)
     rotation = error_BTK[..., 3:7].mean(-1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from geovr.config import Config
@@ -20,7 +22,9 @@ class Objectives(Config):
     depth_weight: float = Field(1.0, ge=0)
     scale_weight: float = Field(1.0, ge=0)
     features_weight: float = Field(1.0, ge=0)
-    depth_loss: str = Field("l1", pattern="^(l1|silog)$", description="l1 or silog.")
+    depth_loss: Literal["l1", "silog"] = Field(
+        "l1", description="Trimmed L1 and gradients, or scale-invariant log error."
+    )
     same_rotation: bool = Field(
         False, description="Take q and -q as one rotation (targets always have q_w >= 0)."
     )

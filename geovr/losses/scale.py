@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from geovr.losses.precision import at_least_float32
+
 
 def scale_loss(log_scale_B: torch.Tensor, target_B: torch.Tensor) -> torch.Tensor:
     """|log(1 + S) - log(1 + S')| with S' = exp(log_scale).
@@ -18,4 +20,5 @@ def scale_loss(log_scale_B: torch.Tensor, target_B: torch.Tensor) -> torch.Tenso
     Returns:
         (B,) losses.
     """
-    return (F.softplus(log_scale_B.float()) - torch.log1p(target_B)).abs()
+    log_scale_B, target_B = at_least_float32(log_scale_B), at_least_float32(target_B)
+    return (F.softplus(log_scale_B) - torch.log1p(target_B)).abs()

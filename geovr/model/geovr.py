@@ -153,7 +153,7 @@ class GeoVR(nn.Module):
             pose_clips = self.camera_head(flat[batch.camera_N]).split(slots)
         if self.objectives.scale:
             log_scale = self.scale_head(flat[batch.scale_S])
-        every = torch.tensor(batch.weights(), dtype=flat.dtype, device=flat.device)
+        every = torch.tensor(batch.weights(), device=flat.device)
         for clips in same_size_groups(batch):
             weights = every[clips]
             targets = [batch.targets[clip] for clip in clips]

@@ -11,6 +11,7 @@ import torch
 
 from geovr.data.batch import Batch
 from geovr.model.geovr import GeoVR
+from geovr.model.heads import scale_from_log
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def predict(
     if model.objectives.camera:
         poses = model.camera_head(flat[batch.camera_N]).float().split(slots)
     if model.objectives.scale:
-        scales = iter(model.scale_head(flat[batch.scale_S]).exp().tolist())
+        scales = iter(scale_from_log(model.scale_head(flat[batch.scale_S])).tolist())
     said = []
     for clip in range(len(batch.grid_I3)):
         maps = model.level_maps(batch, taps, [clip]) if taps else {}

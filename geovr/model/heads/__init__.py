@@ -3,7 +3,7 @@
 from geovr.model.heads.camera import CameraHead
 from geovr.model.heads.depth import DenseDepthHead, DPTDepthHead, MLPDepthHead, make_depth_head
 from geovr.model.heads.feature import FeatureHead
-from geovr.model.heads.scale import ScaleHead
+from geovr.model.heads.scale import ScaleHead, scale_from_log
 
 __all__ = [
     "CameraHead",
@@ -13,4 +13,5 @@ __all__ = [
     "MLPDepthHead",
     "ScaleHead",
     "make_depth_head",
+    "scale_from_log",
 ]

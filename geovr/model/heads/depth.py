@@ -19,7 +19,7 @@ from geovr.model.config import NUM_LEVELS, HeadsConfig
 from geovr.model.heads.pyramid import Pyramid
 
 MAX_LOG_DEPTH = 10.0
-"""exp is bounded here: e^10 is far beyond any depth, and float32 stays finite."""
+"""exp is bounded here and at its negative: beyond any depth, and float32 stays finite, above 0."""
 
 
 def depth_from_log(log_depth_N1HW: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -27,7 +27,7 @@ def depth_from_log(log_depth_N1HW: torch.Tensor, size: tuple[int, int]) -> torch
     log_depth = log_depth_N1HW.float()
     if tuple(log_depth.shape[-2:]) != size:
         log_depth = F.interpolate(log_depth, size, mode="bilinear", align_corners=False)
-    return log_depth.squeeze(1).clamp(max=MAX_LOG_DEPTH).exp()
+    return log_depth.squeeze(1).clamp(-MAX_LOG_DEPTH, MAX_LOG_DEPTH).exp()
 
 
 class DenseDepthHead(nn.Module):

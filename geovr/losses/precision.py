@@ -1,0 +1,13 @@
+"""The precision that losses are computed in."""
+
+from __future__ import annotations
+
+import torch
+
+
+def at_least_float32(values: torch.Tensor) -> torch.Tensor:
+    """bfloat16 and float16 become float32; float32 and float64 stay what they are.
+
+    Sums over millions of pixels and differences of close numbers have no digits left in bfloat16.
+    """
+    return values.to(torch.promote_types(values.dtype, torch.float32))
