@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from geovr.losses.precision import no_autocast
+
 
 class CameraHead(nn.Module):
     """Norm, two hidden layers, then translation, quaternion and (non-negative) field of view.
@@ -31,7 +33,7 @@ class CameraHead(nn.Module):
 
     def forward(self, hidden_ND: torch.Tensor) -> torch.Tensor:
         """(N, D) hidden states to (N, 9) pose encodings."""
-        with torch.autocast(hidden_ND.device.type, enabled=False):
+        with no_autocast(hidden_ND.device):
             x = self.trunk(hidden_ND.to(self.fov.weight.dtype))
             fov = self.fov(x).relu()
             return torch.cat([self.translation(x), self.quaternion(x), fov], dim=-1).float()

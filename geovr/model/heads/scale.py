@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from geovr.losses.precision import no_autocast
+
 MAX_LOG_SCALE = 20.0
 """exp is bounded here and at its negative: no teacher's unit is that far from a metre."""
 
@@ -23,7 +25,7 @@ class ScaleHead(nn.Module):
 
     def forward(self, hidden_BD: torch.Tensor) -> torch.Tensor:
         """(B, D) hidden states to (B,) log scales, float32."""
-        with torch.autocast(hidden_BD.device.type, enabled=False):
+        with no_autocast(hidden_BD.device):
             hidden_BD = hidden_BD.to(next(self.layers.parameters()).dtype)
             log_scale: torch.Tensor = self.layers(hidden_BD).squeeze(-1).float()
         return log_scale
