@@ -106,7 +106,7 @@ def write_rerun(path: Path, cloud: Cloud, geometry: Geometry) -> None:
         import rerun
     except ImportError:
         raise UserError(
-            "--rrd needs the package rerun-sdk (about 170 MB): pip install 'geovr[rerun]'"
+            "--rrd needs the package rerun-sdk (about 170 MB): pip install rerun-sdk"
         ) from None
     recording = rerun.RecordingStream("geovr")
     recording.log("world", rerun.ViewCoordinates.RDF, static=True)
