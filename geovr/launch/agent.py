@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 
 from geovr.errors import Interrupted
 from geovr.launch.channel import ERRORS, Channel
@@ -17,7 +18,10 @@ def main() -> None:
     """Run torchrun, tell the job's channel how it ended, and exit with that code."""
     place = sys.argv[sys.argv.index("--job") + 1]
     channel = Channel(place)
-    code = _run(channel)
+    with tempfile.TemporaryDirectory(prefix="geovr-output-") as output:
+        # the ranks of a node write one output
+        os.environ["GEOVR_NODE_OUTPUT"] = output
+        code = _run(channel)
     channel.put_exit_code(int(os.environ.get("GEOVR_NODE", "0")), code)
     sys.exit(code)
 

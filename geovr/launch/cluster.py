@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from geovr.config import StageConfig, digest
-from geovr.errors import UserError
+from geovr.errors import Interrupted, UserError
 from geovr.launch import kubernetes, watch
 from geovr.launch.app import make_app
 from geovr.launch.channel import Channel, Work
@@ -113,7 +113,10 @@ def _runs(runner: Any, handle: str) -> bool:
     """Whether the job exists and has not ended; one that has ended gives its name away."""
     from torchx.specs import is_terminal
 
-    status = runner.status(handle)
+    try:
+        status = runner.status(handle)
+    except Exception as error:
+        raise _unreachable(error, handle) from error
     if status is None:
         return False
     if is_terminal(status.state):
@@ -128,11 +131,28 @@ def _submit(runner: Any, info: Any, handle: str) -> None:
     """Create the job; where another launcher was faster, theirs is ours."""
     try:
         runner.schedule(info)
-    except ValueError as error:
-        # TorchX hides the API server's answer in the cause
+    except Exception as error:
+        # TorchX hides the API server's answer to a taken name in the cause
         if getattr(error.__cause__, "status", None) != 409:
-            raise
+            raise _unreachable(error, handle) from error
         log.info("%s: runs already; waiting for it", handle)
+
+
+def _unreachable(error: Exception, handle: str) -> Exception:
+    """What the user reads when the cluster refuses or does not answer."""
+    if isinstance(error, Interrupted):
+        return error
+    if getattr(error, "status", None) in (401, 403):
+        namespace = handle.rpartition("/")[2].partition(":")[0]
+        return UserError(
+            f"kubernetes: this account may not use Volcano jobs in namespace {namespace}; it needs"
+            " create, get, delete and update of jobs and jobs/status in batch.volcano.sh, and get"
+            " of pods and pods/log"
+        )
+    return RuntimeError(
+        f"{handle}: the cluster did not take it ({type(error).__name__}: {error}); look at"
+        " KUBECONFIG, or at the account that this pod runs under"
+    )
 
 
 def _identity(name: str, uri: str) -> str:

@@ -135,7 +135,7 @@ class Follower:
     def _copy(self, node: Callable[[], int]) -> None:
         last = ""
         while True:
-            over = self._ended.is_set()
+            over, before = self._ended.is_set(), last
             try:
                 lines = self._runner.log_lines(
                     self._handle, ROLE, node(), should_tail=True, streams=self._streams
@@ -154,7 +154,6 @@ class Follower:
                     return
             except Exception as error:
                 log.debug("%s: log not at hand: %s", self._handle, error)
-            if over:
+            if over and last == before:
                 return
-            # one more look at what came in before the end
             self._ended.wait(_RECONNECT_S)

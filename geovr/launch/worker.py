@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -41,15 +40,14 @@ def work(stage_name: str, place: str) -> None:
         channel.put_first_node(int(os.environ.get("GEOVR_NODE", "0")))
     stage = BY_NAME[stage_name]
     config = validate(stage.config_class(), told.config, source=place)
-    with tempfile.TemporaryDirectory(prefix="geovr-output-") as scratch:
-        output = Path(told.output or scratch)
-        try:
-            call(stage, config, told.inputs, output)
-        except tuple(ERRORS.values()) as error:
-            channel.tell(error)
-            raise
-        if told.output is None and distributed.rank() == 0:
-            channel.put_output(output)
+    output = Path(told.output or os.environ["GEOVR_NODE_OUTPUT"])
+    try:
+        call(stage, config, told.inputs, output)
+    except tuple(ERRORS.values()) as error:
+        channel.tell(error)
+        raise
+    if told.output is None and distributed.rank() == 0:
+        channel.put_output(output)
 
 
 def _end_with(*pids: int) -> None:
