@@ -79,28 +79,29 @@ def run(
     info = render(stage, config, launch, inputs)
     name = info.request.resource["metadata"]["name"]
     channel = Channel(_place(config, launch, name))
+    logging.getLogger("torchx").setLevel(logging.WARNING)
     with get_runner() as runner, watch.signals_interrupt(stage.name):
         handle = f"kubernetes://{runner.name()}/{launch.kubernetes.namespace}:{name}"
-        if not _runs(runner, handle):
-            reached = {
-                key: uri if is_s3(uri) else channel.put_input(key, opened[key].directory)
-                for key, uri in inputs.items()
-            }
-            said = config.model_dump(mode="json")
-            channel.start(Work(stage=stage.name, config=said, inputs=reached))
-            _submit(runner, info, handle)
-        log.info("%s: %s", stage.name, handle)
         follower = watch.Follower(runner, handle, None)
-        follower.follow(channel.first_node)
         try:
+            if not _runs(runner, handle):
+                reached = {
+                    key: uri if is_s3(uri) else channel.put_input(key, opened[key].directory)
+                    for key, uri in inputs.items()
+                }
+                said = config.model_dump(mode="json")
+                channel.start(Work(stage=stage.name, config=said, inputs=reached))
+                _submit(runner, info, handle)
+            log.info("%s: %s", stage.name, handle)
+            follower.follow(channel.first_node)
             state = watch.wait(runner, handle, poll_s=poll_s, patience_s=patience_s)
-        except RuntimeError:
-            # it may still run, and the same command adopts it
-            raise
-        except BaseException:
+            follower.end()
+        except (Interrupted, KeyboardInterrupt, SystemExit):
+            # any other failure of ours leaves the job alone: the same command adopts it
             watch.cancel(runner, handle, poll_s=min(poll_s, 1.0))
             raise
-        follower.end()
+        finally:
+            follower.stop()
     if state != "SUCCEEDED":
         told = channel.told()
         if told is not None and told.final:

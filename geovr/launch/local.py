@@ -144,16 +144,18 @@ def _run_once(stage: Stage, launch: LaunchConfig, channel: Channel, logs: Path) 
                 handle = runner.schedule(info)
                 streams = Stream.STDERR if launch.scheduler == "local_cwd" else None
                 follower = watch.Follower(runner, handle, streams)
-                for node in range(launch.nodes):
-                    follower.follow(lambda node=node: node)  # type: ignore[misc]
                 try:
+                    for node in range(launch.nodes):
+                        follower.follow(lambda node=node: node)  # type: ignore[misc]
                     state = watch.wait(runner, handle, poll_s=_POLL_S, patience_s=_GRACE_S)
+                    follower.end()
+                    return state
                 except BaseException:
                     watch.cancel(runner, handle, poll_s=_POLL_S)
                     _end_all(channel.place)
                     raise
-                follower.end()
-                return state
+                finally:
+                    follower.stop()
     except SignalException:
         # in the moment between TorchX's handler and ours
         raise errors.Interrupted(f"{stage.name}: stopped by a signal before it started") from None

@@ -126,9 +126,13 @@ class Follower:
         thread.start()
         self._threads.append(thread)
 
+    def stop(self) -> None:
+        """Follow no longer."""
+        self._ended.set()
+
     def end(self) -> None:
         """The job is over: give what is still in the pipe a moment."""
-        self._ended.set()
+        self.stop()
         for thread in self._threads:
             thread.join(timeout=10)
 

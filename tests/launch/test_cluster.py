@@ -344,7 +344,7 @@ def test_the_pods_command_does_the_work(
     )
     thread.join()
     assert codes[0][0] == 0, codes
-    assert len(TargetSet.load(output).index) == 12
+    assert len(TargetSet.load(output).index) == 8
 
 
 def test_pods_say_what_the_user_did_wrong(job: Job, cluster: Cluster) -> None:
