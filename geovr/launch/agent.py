@@ -18,11 +18,14 @@ def main() -> None:
     """Run torchrun, tell the job's channel how it ended, and exit with that code."""
     place = sys.argv[sys.argv.index("--job") + 1]
     channel = Channel(place)
+    node = int(os.environ.get("GEOVR_NODE", "0"))
+    channel.put_agent(node, os.getpid())
+    os.environ["GEOVR_AGENT"] = str(os.getpid())
     with tempfile.TemporaryDirectory(prefix="geovr-output-") as output:
         # the ranks of a node write one output
         os.environ["GEOVR_NODE_OUTPUT"] = output
         code = _run(channel)
-    channel.put_exit_code(int(os.environ.get("GEOVR_NODE", "0")), code)
+    channel.put_exit_code(node, code)
     sys.exit(code)
 
 

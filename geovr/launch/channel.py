@@ -89,6 +89,15 @@ class Channel:
             return None
         return Told.model_validate_json(self._store.get("told.json"))
 
+    def put_agent(self, node: int, pid: int) -> None:
+        """Say that a node's agent has started."""
+        self._store.put(f"agents/{node}", str(pid).encode())
+
+    def agents(self) -> dict[int, int]:
+        """Node -> process of the agents that have started."""
+        keys = self._store.keys("agents")
+        return {int(key.rpartition("/")[2]): int(self._store.get(key)) for key in keys}
+
     def put_exit_code(self, node: int, code: int) -> None:
         """Say how a node's agent ended; an agent that says nothing was lost."""
         self._store.put(f"exit-codes/{node}", str(code).encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -147,7 +148,15 @@ def _run_once(stage: Stage, launch: LaunchConfig, channel: Channel, logs: Path) 
                 try:
                     for node in range(launch.nodes):
                         follower.follow(lambda node=node: node)  # type: ignore[misc]
-                    state = watch.wait(runner, handle, poll_s=_POLL_S, patience_s=_GRACE_S)
+                    state = watch.wait(
+                        runner,
+                        handle,
+                        poll_s=_POLL_S,
+                        patience_s=_GRACE_S,
+                        broken=LostAgent(launch, channel),
+                    )
+                    if state == "BROKEN":
+                        watch.cancel(runner, handle, poll_s=_POLL_S)
                     follower.end()
                     return state
                 except BaseException:
@@ -161,6 +170,33 @@ def _run_once(stage: Stage, launch: LaunchConfig, channel: Channel, logs: Path) 
         raise errors.Interrupted(f"{stage.name}: stopped by a signal before it started") from None
 
 
+class LostAgent:
+    """Whether an agent died without a word, and the others have had their time to notice.
+
+    Those that train notice at once; one that still waits for all nodes to come together would
+    wait for ten minutes.
+    """
+
+    def __init__(self, launch: LaunchConfig, channel: Channel) -> None:
+        self._watched = launch.scheduler == "local_cwd"  # containers count processes anew
+        self._nodes, self._channel = launch.nodes, channel
+        self._since: float | None = None
+
+    def __call__(self) -> bool:
+        """Look now."""
+        if not self._watched:
+            return False
+        pids, codes = self._channel.agents(), self._channel.exit_codes(self._nodes)
+        if not any(
+            codes[n] is None and not Path(f"/proc/{pid}").exists() for n, pid in pids.items()
+        ):
+            self._since = None
+            return False
+        now = time.monotonic()
+        self._since = self._since or now
+        return now - self._since > _GRACE_S
+
+
 def _end_all(place: str) -> None:
     """Wait for the ranks that a killed agent left, and end what does not go by itself: two jobs
     must not write one training's state.
@@ -170,7 +206,8 @@ def _end_all(place: str) -> None:
         time.sleep(_POLL_S)
     for pid in left:
         log.warning("process %d of an ended job did not stop; killing it", pid)
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _processes(place: str) -> Iterator[int]:

@@ -49,11 +49,25 @@ def signals_interrupt(what: str) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def wait(runner: Any, handle: str, *, poll_s: float, patience_s: float) -> str:
-    """Wait until the job has ended; gives its final state, or VANISHED.
+def wait(
+    runner: Any,
+    handle: str,
+    *,
+    poll_s: float,
+    patience_s: float,
+    broken: Callable[[], bool] = lambda: False,
+) -> str:
+    """Wait until the job has ended; gives its final state, VANISHED, or BROKEN.
 
     A job may wait in its queue for days, so there is no limit on that. A scheduler that can't be
     asked is asked again for a while: the job runs on without us.
+
+    Args:
+        runner: TorchX's.
+        handle: of the job.
+        poll_s: seconds between two looks.
+        patience_s: seconds for which the scheduler may be away.
+        broken: whether a job that runs still can't end well.
 
     Raises:
         RuntimeError: when it could not be asked for `patience_s` seconds.
@@ -85,6 +99,8 @@ def wait(runner: Any, handle: str, *, poll_s: float, patience_s: float) -> str:
             log.debug("%s: %s", handle, state)
         if is_terminal(status.state):
             return str(state)
+        if broken():
+            return "BROKEN"
         time.sleep(poll_s)
 
 

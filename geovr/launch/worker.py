@@ -33,7 +33,10 @@ def work(stage_name: str, place: str) -> None:
     """
     channel = Channel(place)
     told = channel.work()
-    _end_with(*({os.getppid()} | ({told.launcher_pid} if told.launcher_pid else set())))
+    pids = [int(os.environ["GEOVR_AGENT"])]
+    if told.launcher_pid is not None:
+        pids.append(told.launcher_pid)
+    _end_with(*pids)
     if told.directory is not None:
         os.chdir(told.directory)
     if distributed.rank() == 0:

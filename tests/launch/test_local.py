@@ -14,6 +14,7 @@ import pytest
 from geovr.errors import GateRefused, Interrupted, UserError
 from geovr.launch import agent, local
 from geovr.launch.channel import Channel, Told, Work
+from geovr.launch_config import LaunchConfig
 from tests.workspace import Workspace
 
 
@@ -89,6 +90,24 @@ def test_what_a_killed_agent_leaves_is_ended(
             process.wait()
 
 
+def test_an_agent_that_died_without_a_word_breaks_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_GRACE_S", 0.2)
+    channel = Channel(str(tmp_path))
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    lost = local.LostAgent(LaunchConfig(scheduler="local_cwd", nodes=2), channel)
+    channel.put_agent(0, os.getpid())
+    assert not lost()
+    channel.put_agent(1, dead.pid)
+    assert not lost(), "the others have some time to notice"
+    time.sleep(0.3)
+    assert lost()
+    channel.put_exit_code(1, 75)
+    assert not lost(), "it said how it ended"
+
+
 def ready(workspace: Workspace) -> Workspace:
     workspace.inline("ingest")
     workspace.inline("extract_targets")
@@ -126,19 +145,24 @@ def kill_agent(workspace: Workspace, process: subprocess.Popen[str], node: int) 
 
 @pytest.mark.slow
 def test_a_killed_agent_costs_a_restart_and_no_work(workspace: Workspace) -> None:
-    """Node 0 keeps the rendezvous, node 1 joins it; both are lost in turn."""
+    """Node 0 keeps the rendezvous and dies in training; node 1 dies before the nodes have met."""
     ready(workspace)
     workspace.params({"train": {"steps": 40, "checkpoint_every": 2}})
     launch = ("launch", "train", "--scheduler", "local_cwd", "--nodes", "2")
     process = workspace.start("geovr", *launch)
-    for node in (0, 1):
-        kill_agent(workspace, process, node)
-        while len(agents(workspace.root)) == 2:
-            time.sleep(0.01)
-    output, _ = process.communicate(timeout=200)
+    kill_agent(workspace, process, 0)
+    while agents(workspace.root):
+        time.sleep(0.01)
+    while 1 not in agents(workspace.root):
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+    started = agents(workspace.root)[1]
+    time.sleep(1)
+    os.kill(started, signal.SIGKILL)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     assert "node 0 was lost; starting again from what is done (1 of 3)" in output
-    assert "node 1 was lost; starting again from what is done (2 of 3)" in output
+    assert "starting again from what is done (2 of 3)" in output
     workspace.geovr(*launch, "--output", "artifacts/whole", "--set", "store=.geovr/other")
     assert workspace.curve() == workspace.curve("whole")
     files = [workspace.manifest(name)["details"]["files"] for name in ("checkpoint", "whole")]
