@@ -47,8 +47,23 @@ SetOption = Annotated[
 OutputOption = Annotated[Path | None, typer.Option(help="Directory of the artifact to write.")]
 
 
-def _stage_command(stage: Stage) -> Callable[..., None]:
-    """A command whose options are the stage's inputs."""
+LAUNCH_OPTIONS = {
+    "scheduler": (str | None, "local_cwd, local_docker or kubernetes."),
+    "nodes": (int | None, "Number of nodes."),
+    "processes_per_node": (int | None, "Processes (ranks) on each node."),
+    "max_retries": (int | None, "Restarts after a lost node or an interruption."),
+    "image": (str | None, "Image of local_docker and kubernetes; for the latter by digest."),
+    "namespace": (str | None, "Kubernetes namespace."),
+    "queue": (str | None, "Volcano queue."),
+    "service_account": (str | None, "Kubernetes service account."),
+    "priority_class": (str | None, "Kubernetes priority class."),
+    "spot": (str | None, "Nodes that may be taken back, of gke, aks, eks or karpenter."),
+}
+"""Options of `geovr launch STAGE`: name -> type, help. The rest is under STAGE.launch."""
+
+
+def _stage_command(stage: Stage, launching: bool = False) -> Callable[..., None]:
+    """A command whose options are the stage's inputs, and where it runs if it is launched."""
 
     def command(**options: Any) -> None:
         from geovr import launch
@@ -59,16 +74,21 @@ def _stage_command(stage: Stage) -> Callable[..., None]:
             launch.work(stage.name, options["job"])
             return
         overrides = list(options["overrides"] or [])
+        if launching:
+            overrides += _launch_overrides(stage, options)
         params = find_recipe(str(options["params"]))
         if stage.name == "ingest":
             overrides += _sources(options["videos"], options["questions"])
         output = options["output"] or Path("artifacts") / stage.output
         inputs = {name: options[name] or f"artifacts/{name}" for name in stage.inputs}
         config = stage_config(stage, params, overrides)
+        if options.get("dry_run"):
+            typer.echo(launch.dry_run(stage.name, config, inputs), nl=False)
+            return
         launch.run(stage.name, config, inputs, output)
         _show(stage, output)
 
-    parameters = {
+    parameters: dict[str, tuple[Any, Any]] = {
         "params": (ParamsOption, Path("params.yaml")),
         "overrides": (SetOption, None),
         "output": (OutputOption, None),
@@ -81,8 +101,13 @@ def _stage_command(stage: Stage) -> Callable[..., None]:
         parameters["videos"] = (Annotated[str | None, typer.Option(help=text)], None)
         text = "Question file, as SPLIT:PATH with SPLIT train or test; may be repeated."
         parameters["questions"] = (Annotated[list[str] | None, typer.Option(help=text)], None)
-    if stage.launchable:
-        parameters["job"] = (Annotated[Path | None, typer.Option(hidden=True)], None)
+    if launching:
+        for name, (kind, text) in LAUNCH_OPTIONS.items():
+            parameters[name] = (Annotated[kind, typer.Option(help=text)], None)
+        text = "Print the job; submit and ask nothing."
+        parameters["dry_run"] = (Annotated[bool, typer.Option("--dry-run", help=text)], False)
+    elif stage.launchable:
+        parameters["job"] = (Annotated[str | None, typer.Option(hidden=True)], None)
     command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
             inspect.Parameter(
@@ -98,6 +123,30 @@ def _stage_command(stage: Stage) -> Callable[..., None]:
 
 for _stage in STAGES:
     app.command(_stage.name)(_stage_command(_stage))
+
+
+launch_app = typer.Typer(
+    help="Run a stage on several processes or nodes, through TorchX.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+for _stage in STAGES:
+    if _stage.launchable:
+        launch_app.command(_stage.name)(_stage_command(_stage, launching=True))
+app.add_typer(launch_app, name="launch")
+
+
+def _launch_overrides(stage: Stage, options: dict[str, Any]) -> list[str]:
+    """The options of `geovr launch` as overrides of the stage's section."""
+    import json
+
+    kubernetes = {"namespace", "queue", "service_account", "priority_class", "spot"}
+    return [
+        f"{stage.name}.launch.{'kubernetes.' if name in kubernetes else ''}{name}="
+        f"{json.dumps(options[name])}"
+        for name in LAUNCH_OPTIONS
+        if options[name] is not None
+    ]
 
 
 def _sources(videos: str | None, questions: list[str] | None) -> list[str]:

@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -32,16 +32,6 @@ class StageConfig(Config):
         ".geovr/store", description="Directory or s3:// URI where objects and checkpoints are kept."
     )
     experiment: str = Field("geovr", description="MLflow experiment that runs are logged to.")
-
-
-class LaunchConfig(Config):
-    """Where a stage runs, and on how many processes. It never decides what is computed."""
-
-    scheduler: Literal["inline", "local_cwd", "kubernetes"] = Field(
-        "inline", description="inline: this process; the others through TorchX."
-    )
-    nodes: int = Field(1, ge=1, description="Number of nodes (agents of torchrun).")
-    processes_per_node: int = Field(1, ge=1, description="Processes (ranks) on each node.")
 
 
 def canonical_json(value: Any) -> str:

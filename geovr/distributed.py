@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 
@@ -104,3 +105,31 @@ def balanced_shares(costs: Sequence[float], ranks: int) -> list[list[int]]:
         shares[least].append(place)
         heapq.heappush(loads, (load + costs[place], least))
     return [sorted(share) for share in shares]
+
+
+def share_directory(directory: Path) -> None:
+    """Rank 0's small directory on every node, whether or not nodes share a file system.
+
+    Args:
+        directory: rank 0 has written it; holds manifests and tables, not weights.
+    """
+    from geovr.storage import write_atomic
+
+    files: dict[str, bytes] = {}
+    if rank() == 0:
+        files = {
+            path.relative_to(directory).as_posix(): path.read_bytes()
+            for path in sorted(directory.rglob("*"))
+            if path.is_file()
+        }
+    files = broadcast_object(files)
+    if int(os.environ.get("GROUP_RANK", "0")) != 0 and local_rank() == 0:
+        # the manifest, which says that all is there, is written last
+        for name in sorted(files, key=lambda name: name == "manifest.json"):
+            if not _holds(directory / name, files[name]):
+                write_atomic(directory / name, files[name])
+    barrier()
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    return path.is_file() and path.read_bytes() == data

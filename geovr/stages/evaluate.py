@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from geovr.artifacts import Checkpoint, ClipSet, EvalReport, start_output
-from geovr.config import LaunchConfig, StageConfig, canonical_json, digest
+from geovr.config import StageConfig, canonical_json, digest
 from geovr.data.input import InputConfig
 from geovr.errors import UserError
 from geovr.evaluation.predictions import predictions_key, read_predictions
+from geovr.launch_config import LaunchConfig
 from geovr.storage import Store, sha256_bytes, write_atomic
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def evaluate(
         _answer(config, clips, checkpoint, test, numeric, shown, store, key)
         if distributed.rank() == 0:
             _report(config, clips, checkpoint, test, numeric, store, key, benchmark, output)
-        distributed.barrier()
+        distributed.share_directory(output)
     return EvalReport.load(output)
 
 

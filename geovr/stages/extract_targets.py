@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, model_validator
 
 from geovr.artifacts import ClipSet, TargetSet, start_output
-from geovr.config import LaunchConfig, StageConfig
+from geovr.config import StageConfig
 from geovr.data.target_format import TargetFormat
 from geovr.errors import UserError
+from geovr.launch_config import LaunchConfig
 from geovr.storage import Store
 from geovr.teachers.config import (
     DepthAnything3Config,
@@ -86,7 +87,7 @@ def extract_targets(config: ExtractTargetsConfig, *, clips: ClipSet, output: Pat
         done = _share(job, rows)
         if distributed.rank() == 0:
             _write(config, job, clips, done, output, time.monotonic() - began)
-        distributed.barrier()
+        distributed.share_directory(output)
     return TargetSet.load(output)
 
 

@@ -95,7 +95,7 @@ def train(config: TrainConfig, *, clips: ClipSet, targets: TargetSet, output: Pa
         run_id = distributed.broadcast_object(run_id)
         if distributed.rank() == 0:
             _write(config, clips, targets, output, inputs, key, prefix, finished, run_id, lineage)
-        distributed.barrier()
+        distributed.share_directory(output)
     return Checkpoint.load(output)
 
 

@@ -6,8 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from geovr.config import Config, LaunchConfig, StageConfig
+from geovr.config import Config, StageConfig
 from geovr.data.input import InputConfig
+from geovr.launch_config import LaunchConfig
 from geovr.losses.objectives import Objectives
 from geovr.model.config import HeadsConfig, LoraConfig
 

@@ -32,8 +32,9 @@ def test_one_process_torchrun_and_two_nodes_give_one_loss_curve(ready: Workspace
         "--output", "artifacts/torchrun", "--set", "store=.geovr/torchrun",
     )  # fmt: skip
     ready.geovr(
-        "train", "--output", "artifacts/nodes", "--set", "store=.geovr/nodes", *local_cwd(2, 1)
-    )
+        "launch", "train", "--scheduler", "local_cwd", "--nodes", "2",
+        "--output", "artifacts/nodes", "--set", "store=.geovr/nodes",
+    )  # fmt: skip
     one = ready.curve("one")
     assert len(one) == 6
     np.testing.assert_allclose(ready.curve("torchrun"), one, rtol=1e-4)
@@ -43,6 +44,7 @@ def test_one_process_torchrun_and_two_nodes_give_one_loss_curve(ready: Workspace
 def test_a_worker_reports_the_users_mistake_through_torchx(ready: Workspace) -> None:
     out = ready.geovr("train", "--set", "train.clips_per_batch=3", *local_cwd(1, 2), code=2)
     assert "UserError: train.clips_per_batch: 3 clips can't be shared evenly by 2" in out
+    assert "starting again" not in out
 
 
 def test_paths_are_never_read_by_a_shell(ready: Workspace, tmp_path: Path) -> None:
