@@ -78,7 +78,7 @@ def test_the_seven_stages_then_killed_training_resumes(workspace: Workspace) -> 
         (["train", "--set", "train.stepz=1"], "stepz: unknown key; did you mean 'steps'"),
         (["ingest", "--set", "ingest.videos=none"], "none: no such folder"),
         (["check_clips"], "artifacts/clips: no such file or directory"),
-        (["train", "--params", "none.yaml"], "none.yaml: no such params file"),
+        (["train", "--params", "none.yaml"], "none.yaml: neither a file nor a recipe"),
         (["simulate", "--output", "x", "--scenes", "many"], "--scenes many: write it as"),
         (["ingest", "--questions", "data/q.jsonl"], "write it as train:FILE"),
     ],
