@@ -1,16 +1,12 @@
-"""From a ClipSet and a TargetSet to batches, in an order that is a pure function of a seed.
+"""From a ClipSet and a TargetSet to batches.
 
-A row of a batch is one clip with up to k of its questions (see data/rows.py). The stream of rows
-is endless; row number n of it is the same on any number of processes, so the position in the
-data is one integer.
+A row of a batch is one clip with up to k of its questions (see data/rows.py).
 """
 
 from __future__ import annotations
 
-import functools
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,60 +17,18 @@ from geovr.data.batch import Batch, Targets
 from geovr.data.clips import read_clip
 from geovr.data.frames import FrameGeometry, resize_frames
 from geovr.data.input import InputConfig
+from geovr.data.order import RowSpec
 from geovr.data.prefix import Branch, MediumKind, PromptTokens
 from geovr.data.prompts import NumericAnswers, answer_text, prompt_text
 from geovr.data.rows import Layout
 from geovr.data.samples import ClipInput, Sample, make_batch
 from geovr.data.targets import read_targets
-from geovr.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _MOST_BRANCHES = 100_000
 """Tokenised questions that are kept; more would cost memory that the frames need."""
-
-
-@dataclass(frozen=True)
-class RowSpec:
-    """A clip and the places of its questions in the question table."""
-
-    clip_id: str
-    questions: tuple[int, ...]
-
-
-class RowOrder:
-    """The endless stream of rows: each epoch visits every question exactly once.
-
-    Args:
-        by_clip: clip -> places of its questions.
-        per_row: most questions of one clip in a row.
-        seed: of the order.
-    """
-
-    def __init__(self, by_clip: dict[str, list[int]], per_row: int, seed: int) -> None:
-        if not by_clip:
-            raise UserError("no clip has a training question; check the split of the questions")
-        self.by_clip, self.per_row, self.seed = by_clip, per_row, seed
-        self.rows_per_epoch = sum(-(-len(q) // per_row) for q in by_clip.values())
-
-    @functools.lru_cache(maxsize=2)  # noqa: B019 - two epochs of one order, which lives as long
-    def epoch(self, number: int) -> list[RowSpec]:
-        """All rows of an epoch, in order."""
-        random = np.random.default_rng([self.seed, number])
-        rows = []
-        for clip_id in sorted(self.by_clip):
-            places = random.permutation(np.asarray(self.by_clip[clip_id]))
-            rows += [
-                RowSpec(clip_id, tuple(places[start : start + self.per_row].tolist()))
-                for start in range(0, len(places), self.per_row)
-            ]
-        return [rows[place] for place in random.permutation(len(rows))]
-
-    def row(self, position: int) -> RowSpec:
-        """Row number `position` of the stream."""
-        number, place = divmod(position, self.rows_per_epoch)
-        return self.epoch(number)[place]
 
 
 class BatchMaker:
@@ -221,11 +175,3 @@ class BatchMaker:
 def medium_kind(row: Any) -> MediumKind:
     """How the prompt shows the clip of an index row."""
     return "video" if row.kind == "video" else "images"
-
-
-def questions_by_clip(questions: pd.DataFrame) -> dict[str, list[int]]:
-    """Clip -> places of its questions in the table."""
-    by_clip: dict[str, list[int]] = {}
-    for place, clip_id in enumerate(questions["clip_id"]):
-        by_clip.setdefault(clip_id, []).append(place)
-    return by_clip

@@ -13,6 +13,7 @@ import numpy as np
 
 from geovr.data.dataset import BatchMaker, medium_kind
 from geovr.data.input import InputConfig
+from geovr.data.order import RowSpec
 from geovr.data.samples import medium_of
 from geovr.errors import UserError
 
@@ -64,6 +65,35 @@ def frames_to_keep(
             f" raise it, {remedy}"
         )
     return kept
+
+
+class RowLengths:
+    """Tokens of rows, without reading a frame.
+
+    Args:
+        maker: whose clips, with the frames it keeps, and questions count.
+        by_clip: clip -> places of its questions.
+    """
+
+    def __init__(self, maker: BatchMaker, by_clip: Mapping[str, Sequence[int]]) -> None:
+        self.prefixes: dict[str, int] = {}
+        self.branches = np.zeros(len(maker.questions), dtype=np.int32)
+        for clip_id, places in by_clip.items():
+            row = maker.clip_rows[clip_id]
+            kept = maker.kept_frames.get(clip_id, np.arange(int(row.num_frames)))
+            self.prefixes[clip_id] = sample_length(maker, row, kept)
+            for place in places:
+                branch = maker.make_branch(place, answered=True)
+                self.branches[place] = len(branch.prompt) + len(branch.answer)
+
+    def of(self, row: RowSpec) -> int:
+        """Tokens of a row."""
+        return self.prefixes[row.clip_id] + int(self.branches[list(row.questions)].sum())
+
+    def means(self) -> tuple[float, float]:
+        """Of a clip's prefix and of a question with its answer."""
+        asked = self.branches[self.branches > 0]
+        return float(np.mean(list(self.prefixes.values()))), float(asked.mean())
 
 
 def sample_length(maker: BatchMaker, row: Any, frames: np.ndarray) -> int:

@@ -14,10 +14,11 @@ import torch
 
 from geovr import distributed
 from geovr.artifacts import ClipSet
-from geovr.data.dataset import BatchMaker, questions_by_clip
+from geovr.data.dataset import BatchMaker
 from geovr.data.input import InputConfig
 from geovr.data.lengths import frames_to_keep
 from geovr.data.numbers import BIN_TEXTS, BINS
+from geovr.data.order import questions_by_clip
 from geovr.data.prefix import Branch
 from geovr.data.prompts import NumericAnswers
 from geovr.evaluation.mra import mean_relative_accuracy

@@ -14,10 +14,11 @@ from typing import Any
 from geovr.artifacts import ClipSet
 from geovr.config import Config, read_params, stage_values, validate
 from geovr.data.input import InputConfig
+from geovr.data.order import questions_that_pay
 from geovr.data.sampling import SamplerConfig
 from geovr.data.target_format import TargetFormat
 from geovr.errors import UserError
-from geovr.planning.flops import SampleShape, step_flops, teacher_flops
+from geovr.model.flops import SampleShape, step_flops, teacher_flops
 from geovr.training.config import TrainConfig
 
 TEXT_PER_SLOT = 11
@@ -120,7 +121,10 @@ def make_plan(
         model = GeoVR(backbone, heads, objectives, shape.feature_dim)
     sizes = {name: p.numel() for name, p in model.named_parameters()}
     learnt = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    k = max(1, min(train.questions_per_clip, math.ceil(data.questions / data.clips)))
+    asked_k = train.questions_per_clip
+    if asked_k == "auto":
+        asked_k = questions_that_pay(shape.prefix, shape.branch)
+    k = max(1, min(asked_k, math.ceil(data.questions / data.clips)))
     rows = math.ceil(data.questions / k)
     per_question: dict[int, float] = {}
     for share in sorted({1, k, 8}):

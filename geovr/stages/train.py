@@ -62,7 +62,7 @@ def train(config: TrainConfig, *, clips: ClipSet, targets: TargetSet, output: Pa
     store = Store.open(config.store)
     prefix = f"training/{key}"
     tags = {"stage": "train", "git_sha": git_sha()}
-    with distributed.process_group():
+    with distributed.process_group(2 * config.step_timeout_s):
         run = tracking.TrainingRun(
             config.experiment,
             f"train-{key[:8]}",

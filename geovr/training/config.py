@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -29,9 +29,26 @@ class OptimConfig(Config):
     )
 
 
+class ParallelConfig(Config):
+    """How processes share the model; losses are the same within rounding."""
+
+    sharding: Literal["none", "full", "hybrid"] = Field(
+        "none",
+        description="none: a whole model on every process; full: the backbone's parameters,"
+        " gradients and optimiser states spread over all processes (FSDP2); hybrid: over those of"
+        " a node, nodes hold replicas.",
+    )
+    activation_checkpointing: Literal["none", "selective", "full"] = Field(
+        "none",
+        description="What the backward pass computes again to save memory: selective keeps"
+        " attention and narrow products, full keeps layers' inputs only.",
+    )
+    compile: bool = Field(False, description="torch.compile MLPs and norms of the language model.")
+
+
 NOT_IN_KEY = {
     "store", "experiment", "launch", "checkpoint_every", "keep_checkpoints", "cache_mb",
-    "tracking_patience_s", "base_model_license",
+    "tracking_patience_s", "base_model_license", "parallel", "step_timeout_s",
 }  # fmt: skip
 """Fields that decide where and how, not what."""
 
@@ -48,14 +65,30 @@ class TrainConfig(StageConfig):
     clips_per_forward: int = Field(
         1024, gt=0, description="Most clips in one forward pass of a process; more accumulate."
     )
-    questions_per_clip: int = Field(
-        8, gt=0, description="Questions of one clip that share a row; 1 is the paper's way."
+    tokens_per_forward: int | None = Field(
+        32_768,
+        gt=0,
+        description="Most tokens in one forward pass of a process; a longer row goes alone.",
+    )
+    questions_per_clip: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
+        8,
+        description="Most questions of one clip that share a row; 1 is the paper's way, auto as"
+        " many as cost what they share, at most 16.",
     )
     numeric_answers: Literal["text", "binned"] = Field(
         "text", description="binned: numbers become the nearest of 121 one-token values."
     )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="bfloat16 is autocast; losses stay float32."
+    )
+    parallel: ParallelConfig = ParallelConfig()
+    nonfinite: Literal["stop", "skip"] = Field(
+        "stop",
+        description="At a loss or gradient that isn't finite: stop and keep the batch's ids, or"
+        " leave the step out and count it.",
+    )
+    step_timeout_s: float = Field(
+        1800.0, gt=0, description="A step that takes longer hangs: its job is stopped, to restart."
     )
     seed: int = Field(42, ge=0, description="Of the order, the heads and the tokens.")
     input: InputConfig = InputConfig()

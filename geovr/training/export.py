@@ -80,7 +80,7 @@ def write_finished(
         files=files,
         steps=len(curve),
         clips_shortened=clips_shortened,
-        final_loss=curve[-1]["loss"],
+        final_loss=next(m["loss"] for m in reversed(curve) if "loss" in m),
         curve_sha256=store.put(f"{prefix}/curve.jsonl", lines.encode()),
         heads_sha256=store.put(
             f"{prefix}/heads.safetensors", encode_heads(model, base_model_digest)

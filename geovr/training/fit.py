@@ -11,8 +11,10 @@ import torch
 
 from geovr import distributed
 from geovr.artifacts import ClipSet, TargetSet
-from geovr.data.dataset import BatchMaker, RowOrder, questions_by_clip
-from geovr.data.lengths import frames_to_keep
+from geovr.data.dataset import BatchMaker
+from geovr.data.lengths import RowLengths, frames_to_keep
+from geovr.data.order import RowOrder, questions_by_clip, questions_that_pay
+from geovr.data.steps import Budget, StepReader
 from geovr.errors import UserError
 from geovr.model.forward import load_backbone
 from geovr.model.geovr import GeoVR
@@ -23,6 +25,7 @@ from geovr.training.config import TrainConfig
 from geovr.training.export import Finished, read_finished, write_finished
 from geovr.training.loop import LoopSettings, Trainer
 from geovr.training.optim import freeze, make_optimizer
+from geovr.training.parallel import prepare, whole_state
 
 log = logging.getLogger("geovr")
 
@@ -61,19 +64,69 @@ def fit(
             f"train.clips_per_batch: {config.clips_per_batch} clips can't be shared evenly by"
             f" {world} processes; make it a multiple of {world}"
         )
-    optim, heads, objectives = config.optim, config.heads, config.objectives
     questions = clips.questions[clips.questions["split"] == "train"].reset_index(drop=True)
-    _require_targets(questions, targets, objectives.any)
-    torch.manual_seed(config.seed)
+    _require_targets(questions, targets, config.objectives.any)
     cuda = torch.cuda.is_available()
     device = torch.device("cuda", distributed.local_rank()) if cuda else torch.device("cpu")
-    backbone, processor = load_backbone(Path(config.base_model))
     feature_dim = int(targets.manifest.details["feature_dim"])
+    model, processor = make_model(config, feature_dim)
+    prepare(model, config.parallel, config.precision, device)
+    reader = make_reader(config, clips, targets, processor, questions)
+    settings = LoopSettings(
+        steps=config.steps,
+        checkpoint_every=config.checkpoint_every,
+        precision=config.precision,
+        nonfinite=config.nonfinite,
+        step_timeout_s=config.step_timeout_s,
+        seed=config.seed,
+    )
+    checkpoints = Checkpoints(store, prefix, config.keep_checkpoints)
+    optimizer = make_optimizer(model, config.optim)
+    trainer = Trainer(model, optimizer, reader, checkpoints, config.optim, settings, device)
+    curve = trainer.fit(log_metrics)
+    if config.parallel.sharding != "none":
+        state = whole_state(model)
+        if distributed.rank() == 0:
+            model, processor = make_model(config, feature_dim)
+            model.load_state_dict(state)
+    if distributed.rank() == 0:
+        write_finished(
+            store,
+            prefix,
+            model,
+            processor,
+            curve,
+            card=card,
+            base_model_digest=base_model_digest,
+            clips_shortened=len(reader.maker.kept_frames),
+        )
+    distributed.barrier()
+    finished = read_finished(store, prefix)
+    if finished is None:
+        raise RuntimeError(f"{store.uri_of(prefix)}: rank 0 left no export")
+    return finished
+
+
+def make_model(config: TrainConfig, feature_dim: int) -> tuple[GeoVR, Any]:
+    """The model before the first step, whole and on the CPU, and its processor."""
+    torch.manual_seed(config.seed)
+    backbone, processor = load_backbone(Path(config.base_model))
     if config.lora is not None:
         add_adapters(backbone, config.lora)
     else:
-        freeze(backbone, optim)
-    model = GeoVR(backbone, heads, objectives, feature_dim).to(device)
+        freeze(backbone, config.optim)
+    return GeoVR(backbone, config.heads, config.objectives, feature_dim), processor
+
+
+def make_reader(
+    config: TrainConfig, clips: ClipSet, targets: TargetSet, processor: Any, questions: Any
+) -> StepReader:
+    """This rank's reader of steps, every sample within the limit.
+
+    Raises:
+        UserError: naming clips that are too long.
+    """
+    objectives = config.objectives
     maker = BatchMaker(
         clips,
         targets if objectives.any else None,
@@ -81,7 +134,7 @@ def fit(
         questions,
         numeric=config.numeric_answers,
         shown=config.input,
-        layout=heads.layout,
+        layout=config.heads.layout,
         camera=objectives.camera,
         scale=objectives.scale,
         cache_mb=config.cache_mb,
@@ -96,41 +149,15 @@ def fit(
             config.input.max_tokens,
             next(iter(maker.kept_frames)),
         )
-    order = RowOrder(by_clip, config.questions_per_clip, config.seed)
-    settings = LoopSettings(
-        steps=config.steps,
-        clips_per_batch=config.clips_per_batch,
-        clips_per_forward=config.clips_per_forward,
-        checkpoint_every=config.checkpoint_every,
-        precision=config.precision,
-    )
-    trainer = Trainer(
-        model,
-        make_optimizer(model, optim),
-        order,
-        maker,
-        Checkpoints(store, prefix, config.keep_checkpoints),
-        optim,
-        settings,
-        device,
-    )
-    curve = trainer.fit(log_metrics)
-    if distributed.rank() == 0:
-        write_finished(
-            store,
-            prefix,
-            model,
-            processor,
-            curve,
-            card=card,
-            base_model_digest=base_model_digest,
-            clips_shortened=len(maker.kept_frames),
-        )
-    distributed.barrier()
-    finished = read_finished(store, prefix)
-    if finished is None:
-        raise RuntimeError(f"{store.uri_of(prefix)}: rank 0 left no export")
-    return finished
+    lengths = RowLengths(maker, by_clip)
+    per_row = config.questions_per_clip
+    if per_row == "auto":
+        per_row = questions_that_pay(*lengths.means())
+        log.info("train: questions_per_clip auto is %d for these clips and questions", per_row)
+    order = RowOrder(by_clip, per_row, config.seed)
+    budget = Budget(config.clips_per_batch, config.clips_per_forward, config.tokens_per_forward)
+    rank, world = distributed.rank(), distributed.world_size()
+    return StepReader(maker, order, lengths, budget, rank, world)
 
 
 def _require_targets(questions: Any, targets: TargetSet, needed: bool) -> None:

@@ -7,20 +7,22 @@ depends on the global batch alone, not on how many processes share it.
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from geovr import distributed
 from geovr.data.batch import Batch
-from geovr.data.dataset import BatchMaker, RowOrder
+from geovr.data.steps import StepReader
 from geovr.errors import Interrupted, TrainingDiverged
 from geovr.losses.objectives import TERMS
 from geovr.losses.total import LossSums
@@ -29,6 +31,16 @@ from geovr.progress import progress
 from geovr.training.checkpoint import Checkpoints
 from geovr.training.config import OptimConfig
 from geovr.training.optim import rate_share, set_rate
+from geovr.training.parallel import clip_gradients, parameter_groups, sum_replicated
+from geovr.training.throughput import FlopModel, SystemMeter, peak_flops
+from geovr.training.watchdog import Watchdog, watch
+
+log = logging.getLogger("geovr")
+
+MOST_SKIPPED = 10
+"""Steps in a row that may be left out; after so many, waiting for a finite one is in vain."""
+VOLATILE = ("time/", "system/")
+"""Metrics that differ from run to run, and would make equal states unequal."""
 
 
 @dataclass(frozen=True)
@@ -36,33 +48,37 @@ class LoopSettings:
     """What the loop needs beside the optimiser's config."""
 
     steps: int
-    clips_per_batch: int
-    """Rows of the global batch."""
-    clips_per_forward: int
-    """Rows in one forward pass of one process; the rest is accumulated."""
     checkpoint_every: int
-    precision: str
+    precision: str = "float32"
+    nonfinite: str = "stop"
+    step_timeout_s: float = 1800.0
+    seed: int = 0
 
 
 class Trainer:
-    """Runs steps; state is (model, optimiser, RNG, step), so resuming goes on where it stopped."""
+    """Runs steps; state is (model, optimiser, step), so resuming goes on where it stopped.
+
+    Random numbers of a step are drawn from its number, the seed and the rank, and the schedule is
+    a function of the step, so neither is state.
+    """
 
     def __init__(
         self,
         model: GeoVR,
         optimizer: torch.optim.Optimizer,
-        order: RowOrder,
-        maker: BatchMaker,
+        reader: StepReader,
         checkpoints: Checkpoints,
         optim: OptimConfig,
         settings: LoopSettings,
         device: torch.device,
     ) -> None:
-        self.model, self.optimizer, self.order, self.maker = model, optimizer, order, maker
+        self.model, self.optimizer, self.reader = model, optimizer, reader
         self.checkpoints, self.optim, self.settings = checkpoints, optim, settings
         self.device = device
-        self.trainable = [p for p in model.parameters() if p.requires_grad]
+        self.groups = parameter_groups(model)
         self.rank, self.world = distributed.rank(), distributed.world_size()
+        self.flops, self.meter = FlopModel(model), SystemMeter(device)
+        self.peak = peak_flops(device, settings.precision)
 
     def fit(self, log_metrics: Callable[[dict[str, float], int], None]) -> list[dict[str, float]]:
         """Train to the last step, from the newest checkpoint on.
@@ -89,24 +105,28 @@ class Trainer:
         with (
             _stop_signal() as stopping,
             progress("train", steps, "steps") as bar,
-            ThreadPoolExecutor(1) as reader,
+            watch(self.settings.step_timeout_s) as dog,
+            ThreadPoolExecutor(1) as reading,
         ):
             bar.advance(start)
-            ahead = reader.submit(self._batches, start)
+            ahead = reading.submit(self.reader, start)
             for step in range(start, steps):
+                dog.beat(step, 0)
                 waited = time.perf_counter()
                 batches = ahead.result()
                 waited = time.perf_counter() - waited
                 if step + 1 < steps:
-                    ahead = reader.submit(self._batches, step + 1)
-                metrics = self._step(step, batches, waited)
+                    ahead = reading.submit(self.reader, step + 1)
+                metrics = self._step(step, batches, waited, dog)
                 stop = bool(self._sum([float(stopping.is_set())])[0])
                 curve.append({"step": step, **metrics})
                 if self.rank == 0:
-                    log_metrics(metrics, step)
-                bar.advance(1, f"loss {metrics['loss']:.3f}")
+                    log_metrics(metrics | self.meter.read(), step)
+                self._require_progress(curve)
+                bar.advance(1, f"loss {metrics.get('loss', float('nan')):.3f}")
                 done = step + 1
                 if done == steps or stop or done % self.settings.checkpoint_every == 0:
+                    dog.beat(step, 3)
                     self._save(done, curve)
                 if stop and done < steps:
                     raise Interrupted(
@@ -117,28 +137,17 @@ class Trainer:
 
     def _save(self, step: int, curve: list[dict[str, float]]) -> None:
         if self.rank == 0:
-            # times differ from run to run and would make equal states unequal
-            kept = [{k: v for k, v in m.items() if not k.startswith("time/")} for m in curve]
+            kept = [{k: v for k, v in m.items() if not k.startswith(VOLATILE)} for m in curve]
             self.checkpoints.save(step, self.model, self.optimizer, {"curve": kept})
         distributed.barrier()
 
-    def _batches(self, step: int) -> list[Batch]:
-        """This rank's share of a step's rows, in forward-sized batches."""
-        first = step * self.settings.clips_per_batch
-        specs = [
-            self.order.row(first + place)
-            for place in range(self.rank, self.settings.clips_per_batch, self.world)
-        ]
-        size = self.settings.clips_per_forward
-        return [self.maker.batch(specs[at : at + size]) for at in range(0, len(specs), size)]
-
-    def _step(self, step: int, batches: list[Batch], waited: float) -> dict[str, float]:
+    def _step(
+        self, step: int, batches: list[Batch], waited: float, dog: Watchdog
+    ) -> dict[str, float]:
         began = time.perf_counter()
-        per_batch = [batch.counts() for batch in batches]
-        questions = sum(float(batch.questions_R.sum()) for batch in batches)
-        local = [sum(counts[term] for counts in per_batch) for term in TERMS] + [questions]
-        *summed, questions = self._sum(local)
-        counts = dict(zip(TERMS, summed, strict=True))
+        dog.beat(step, 1)
+        seed_step(self.settings.seed, step, self.rank)
+        counts, questions, tokens = self._counts(batches)
         sums = dict.fromkeys(TERMS, 0.0)
         self.optimizer.zero_grad(set_to_none=True)
         for batch in batches:
@@ -146,32 +155,64 @@ class Trainer:
             torch.autograd.backward(losses.total(self.model.objectives, counts))
             for term, value in losses.items():
                 sums[term] += float(value.detach())
-        self._sum_gradients()
-        norm = float(torch.nn.utils.clip_grad_norm_(self.trainable, self.optim.max_grad_norm))
+        dog.beat(step, 2)
+        sum_replicated(p for group in self.groups.values() for p in group)
+        norms = clip_gradients(self.groups, self.optim.max_grad_norm)
         means = {
             term: value / max(counts[term], 1.0)
             for term, value in zip(TERMS, self._sum(list(sums.values())), strict=True)
         }
         objectives = self.model.objectives
         loss = sum(objectives.weight(term) * value for term, value in means.items())
-        if not (torch.isfinite(torch.tensor([loss, norm])).all()):
-            raise TrainingDiverged(self._name_batch(step, means, norm))
         share = rate_share(step, self.settings.steps, self.optim)
-        set_rate(self.optimizer, share)
-        self.optimizer.step()
-        used = {t: v for t, v in means.items() if t == "text" or objectives.weight(t) > 0}
-        seconds = time.perf_counter() - began
-        return {
-            "loss": loss,
-            **{f"loss/{term}": value for term, value in used.items()},
-            "grad_norm": norm,
-            "learning_rate": self.optim.learning_rate * share,
+        metrics = {
             "samples/questions": questions,
-            **{f"samples/{term}": counts[term] for term in used},
+            "learning_rate": self.optim.learning_rate * share,
+            "learning_rate/heads": self.optim.head_learning_rate * share,
+        }
+        if np.isfinite([loss, norms[""]]).all():
+            set_rate(self.optimizer, share)
+            self.optimizer.step()
+            used = {t: v for t, v in means.items() if t == "text" or objectives.weight(t) > 0}
+            metrics |= {"loss": loss, "grad_norm": norms[""]}
+            metrics |= {f"loss/{term}": value for term, value in used.items()}
+            metrics |= {f"grad_norm/{name}": norm for name, norm in norms.items() if name}
+            metrics |= {f"samples/{term}": counts[term] for term in used}
+        else:
+            self._not_finite(step, means, norms)
+            metrics["samples/skipped_steps"] = 1.0
+        seconds = time.perf_counter() - began
+        return metrics | self._speed(batches, questions, tokens, seconds, waited)
+
+    def _counts(self, batches: Sequence[Batch]) -> tuple[dict[str, float], float, float]:
+        """Of the global batch: samples of each term, questions and tokens."""
+        per_batch = [batch.counts() for batch in batches]
+        local = [sum(counts[term] for counts in per_batch) for term in TERMS]
+        local += [float(sum(int(batch.questions_R.sum()) for batch in batches))]
+        local += [float(sum(sum(batch.lengths_R) for batch in batches))]
+        *summed, questions, tokens = self._sum(local)
+        return dict(zip(TERMS, summed, strict=True)), questions, tokens
+
+    def _speed(
+        self,
+        batches: Sequence[Batch],
+        questions: float,
+        tokens: float,
+        seconds: float,
+        waited: float,
+    ) -> dict[str, float]:
+        whole = seconds + waited
+        speed = {
             "time/step_s": seconds,
             "time/data_wait_s": waited,
-            "time/questions_per_s": questions / (seconds + waited),
+            "time/data_wait_share": waited / whole,
+            "time/questions_per_s": questions / whole,
+            "time/tokens_per_s": tokens / whole,
+            "time/tflop_per_s": self.flops(batches) / whole / 1e12,
         }
+        if self.peak is not None:
+            speed["time/mfu"] = speed["time/tflop_per_s"] * 1e12 / self.peak
+        return speed
 
     def _forward(self, batch: Batch) -> LossSums:
         autocast = self.settings.precision == "bfloat16"
@@ -187,31 +228,42 @@ class Trainer:
         summed: list[float] = tensor.tolist()
         return summed
 
-    def _sum_gradients(self) -> None:
-        """Sum gradients over ranks in one message; a parameter unused here counts as zero."""
-        if self.world == 1:
-            return
-        for p in self.trainable:
-            if p.grad is None:
-                p.grad = torch.zeros_like(p)
-        grads = [p.grad for p in self.trainable if p.grad is not None]
-        flat = torch.cat([grad.reshape(-1) for grad in grads])
-        torch.distributed.all_reduce(flat)
-        at = 0
-        for grad in grads:
-            grad.copy_(flat[at : at + grad.numel()].view_as(grad))
-            at += grad.numel()
+    def _not_finite(self, step: int, means: dict[str, float], norms: dict[str, float]) -> None:
+        """Keep what the step was made of, and stop unless such steps are to be left out."""
+        rows = self.reader.rows(step)
+        told: dict[str, Any] = {
+            "step": step,
+            "losses": {term: repr(value) for term, value in means.items()},
+            "gradient_norms": {name or "all": repr(norm) for name, norm in norms.items()},
+            "clips": {row.clip_id: self.reader.question_ids(row) for row in rows},
+        }
+        key = f"{self.checkpoints.prefix}/not_finite/step-{step:08d}.json"
+        if self.rank == 0:
+            self.checkpoints.store.put(key, json.dumps(told, indent=1).encode())
+        message = (
+            f"train: step {step} is not finite (losses {json.dumps(told['losses'])}, gradient norm"
+            f" {norms['']}); its clips: {', '.join(sorted(told['clips']))}; they and their"
+            f" questions stand in {self.checkpoints.store.uri_of(key)}"
+        )
+        if self.settings.nonfinite == "stop":
+            raise TrainingDiverged(
+                f"{message}; look at them with check_targets, lower the learning rate, or set"
+                " train.nonfinite: skip"
+            )
+        log.warning("%s; left out", message)
 
-    def _name_batch(self, step: int, means: dict[str, float], norm: float) -> str:
-        first = step * self.settings.clips_per_batch
-        clips = sorted(
-            {self.order.row(first + i).clip_id for i in range(self.settings.clips_per_batch)}
-        )
-        return (
-            f"train: step {step} is not finite (losses {json.dumps(means)}, gradient norm {norm});"
-            f" its clips: {', '.join(clips)}; look at them with check_targets, or lower the"
-            " learning rate"
-        )
+    def _require_progress(self, curve: Sequence[dict[str, float]]) -> None:
+        last = curve[-MOST_SKIPPED:]
+        if len(last) == MOST_SKIPPED and all("loss" not in metrics for metrics in last):
+            raise TrainingDiverged(
+                f"train: {MOST_SKIPPED} steps in a row were not finite, the last of them"
+                f" {int(last[-1]['step'])}; lower the learning rate"
+            )
+
+
+def seed_step(seed: int, step: int, rank: int) -> None:
+    """Draw a step's random numbers, such as dropout's, from its number, on all devices."""
+    torch.manual_seed(int(np.random.SeedSequence([seed, step, rank]).generate_state(1)[0]))
 
 
 def _without_step(metrics: dict[str, float]) -> dict[str, float]:

@@ -31,10 +31,10 @@ from geovr.losses.objectives import Objectives
 from geovr.losses.total import LossSums
 from geovr.model.architectures import empty_model, published_config
 from geovr.model.config import HeadsConfig
+from geovr.model.flops import SampleShape, step_flops, teacher_flops
 from geovr.model.forward import load_backbone, text_states, visual_features
 from geovr.model.geovr import GeoVR
 from geovr.model.initialise import init_model
-from geovr.planning.flops import SampleShape, step_flops, teacher_flops
 
 FRAMES, SIDE, FEATURES = 32, 128, 64
 QUESTION = "What is the distance between the two nearest surfaces that can be seen (in metres)?"

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from geovr.artifacts import ClipSet
-from geovr.data.dataset import BatchMaker, questions_by_clip
+from geovr.data.dataset import BatchMaker
 from geovr.data.input import InputConfig
 from geovr.data.lengths import frames_to_keep
+from geovr.data.order import questions_by_clip
 from geovr.errors import UserError
 from geovr.model.forward import load_backbone
 from tests.workspace import Workspace

@@ -13,10 +13,7 @@ import torch
 from geovr.artifacts import ClipSet
 from geovr.model.architectures import config_of, empty_model, published_config
 from geovr.model.config import HeadsConfig
-from geovr.model.forward import load_backbone
-from geovr.model.geovr import GeoVR
-from geovr.model.initialise import init_model
-from geovr.planning.flops import (
+from geovr.model.flops import (
     SampleShape,
     head_flops,
     language_flops,
@@ -24,6 +21,9 @@ from geovr.planning.flops import (
     teacher_flops,
     vision_flops,
 )
+from geovr.model.forward import load_backbone
+from geovr.model.geovr import GeoVR
+from geovr.model.initialise import init_model
 from geovr.planning.plan import DataOptions, make_plan, target_bytes
 from geovr.planning.recipes import recipes
 from geovr.stages import STAGES

@@ -17,6 +17,7 @@ from geovr.artifacts import Checkpoint, ClipSet, TargetSet
 from geovr.stages.extract_targets import ExtractTargetsConfig, extract_targets
 from geovr.stages.ingest import IngestConfig, ingest
 from geovr.stages.train import TrainConfig, train
+from geovr.training.loop import VOLATILE
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Result:
         details = checkpoint.manifest.details
         lines = (root / "checkpoint/curve.jsonl").read_text().splitlines()
         curve = [
-            {k: v for k, v in json.loads(line).items() if not k.startswith("time/")}
+            {k: v for k, v in json.loads(line).items() if not k.startswith(VOLATILE)}
             for line in lines
         ]
         heads = (root / "store" / details["heads"]).read_bytes()

@@ -10,7 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from geovr.data.dataset import BatchMaker, RowOrder, questions_by_clip
+from geovr.data.dataset import BatchMaker
+from geovr.data.lengths import RowLengths
+from geovr.data.order import RowOrder, questions_by_clip
+from geovr.data.steps import Budget, StepReader
 from geovr.losses.objectives import Objectives
 from geovr.model.config import HeadsConfig
 from geovr.model.forward import load_backbone
@@ -52,21 +55,22 @@ class Steps:
             camera=True,
             scale=True,
         )
-        self.order = RowOrder(questions_by_clip(asked), QUESTIONS, 0)
+        by_clip = questions_by_clip(asked)
+        self.reader = StepReader(
+            self.maker,
+            RowOrder(by_clip, QUESTIONS, 0),
+            RowLengths(self.maker, by_clip),
+            Budget(CLIPS, 2, None),
+            0,
+            1,
+        )
         self.trainer = Trainer(
             self.model,
             self.optimizer,
-            self.order,
-            self.maker,
+            self.reader,
             Checkpoints(Store.open(str(root / "store")), "training/frozen", 1),
             config,
-            LoopSettings(
-                steps=STEPS,
-                clips_per_batch=CLIPS,
-                clips_per_forward=2,
-                checkpoint_every=100,
-                precision="float32",
-            ),
+            LoopSettings(steps=STEPS, checkpoint_every=100),
             torch.device("cpu"),
         )
 
@@ -142,7 +146,7 @@ def test_targets_are_numbers_and_no_teacher_is_in_the_model(
 ) -> None:
     """Nothing of a teacher could take a gradient, or a place in a checkpoint."""
     steps = Steps(prepared, tmp_path)
-    batch = steps.maker.batch([steps.order.row(row) for row in range(CLIPS)])
+    batch = steps.maker.batch(steps.reader.rows(0))
     for target in batch.targets:
         assert target is not None
         values = (v for v in vars(target).values() if isinstance(v, torch.Tensor))
@@ -156,7 +160,7 @@ def test_the_log_counts_the_samples_of_each_term(
 ) -> None:
     """Here one clip has no scale and another stands still; both are seen in the counts."""
     steps = Steps(prepared, tmp_path)
-    rows = [steps.order.row(row) for row in range(STEPS * CLIPS)]
+    rows = [row for step in range(STEPS) for row in steps.reader.rows(step)]
     unscaled, still = rows[0].clip_id, rows[1].clip_id
     assert unscaled != still
     real = BatchMaker.batch

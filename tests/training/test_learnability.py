@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from geovr.artifacts import Checkpoint, ClipSet, TargetSet
-from geovr.data.dataset import BatchMaker, RowSpec, questions_by_clip
+from geovr.data.dataset import BatchMaker
+from geovr.data.order import RowSpec, questions_by_clip
 from geovr.geometry.errors import abs_rel, rotation_error_deg, translation_direction_error_deg
 from geovr.model.forward import load_backbone
 from geovr.model.heads_file import attach_heads

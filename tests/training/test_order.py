@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geovr.data.dataset import RowOrder
+from geovr.data.order import RowOrder
 from geovr.errors import UserError
 
 CLIPS = st.dictionaries(
