@@ -64,7 +64,7 @@ def barrier() -> None:
         dist.barrier()
 
 
-def gather_objects(value: Any) -> list[Any]:
+def gather_objects(value: Any, group: Any = None) -> list[Any]:
     """Every rank's value, in rank order, on every rank. For small Python objects.
 
     torch exchanges these as pickles, between the ranks of one job only.
@@ -74,7 +74,7 @@ def gather_objects(value: Any) -> list[Any]:
     import torch.distributed as dist
 
     values: list[Any] = [None] * world_size()
-    dist.all_gather_object(values, value)
+    dist.all_gather_object(values, value, group=group)
     return values
 
 

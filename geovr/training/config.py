@@ -49,6 +49,7 @@ class ParallelConfig(Config):
 NOT_IN_KEY = {
     "store", "experiment", "launch", "checkpoint_every", "keep_checkpoints", "cache_mb",
     "tracking_patience_s", "base_model_license", "parallel", "step_timeout_s",
+    "keep_best", "async_checkpoints",
 }  # fmt: skip
 """Fields that decide where and how, not what."""
 
@@ -97,7 +98,12 @@ class TrainConfig(StageConfig):
     heads: HeadsConfig = HeadsConfig()
     objectives: Objectives = Objectives()
     checkpoint_every: int = Field(100, gt=0, description="Steps between checkpoints.")
-    keep_checkpoints: int = Field(2, gt=0, description="Complete checkpoints that stay.")
+    keep_checkpoints: int = Field(2, gt=0, description="Newest checkpoints that stay.")
+    keep_best: bool = Field(
+        True,
+        description="The checkpoint with the lowest mean loss since the one before stays too.",
+    )
+    async_checkpoints: bool = Field(True, description="Write checkpoints beside training.")
     cache_mb: int = Field(1024, ge=0, description="Clips and targets kept in memory, a process.")
     tracking_patience_s: float = Field(
         120.0, ge=0, description="Seconds to wait at the end for a tracking server that is away."

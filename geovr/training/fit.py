@@ -80,7 +80,13 @@ def fit(
         step_timeout_s=config.step_timeout_s,
         seed=config.seed,
     )
-    checkpoints = Checkpoints(store, prefix, config.keep_checkpoints)
+    checkpoints = Checkpoints(
+        store,
+        prefix,
+        config.keep_checkpoints,
+        keep_best=config.keep_best,
+        asynchronous=config.async_checkpoints,
+    )
     optimizer = make_optimizer(model, config.optim)
     trainer = Trainer(model, optimizer, reader, checkpoints, config.optim, settings, device)
     curve = trainer.fit(log_metrics)

@@ -106,6 +106,7 @@ class Trainer:
             _stop_signal() as stopping,
             progress("train", steps, "steps") as bar,
             watch(self.settings.step_timeout_s) as dog,
+            self.checkpoints.open(),
             ThreadPoolExecutor(1) as reading,
         ):
             bar.advance(start)
@@ -129,6 +130,7 @@ class Trainer:
                     dog.beat(step, 3)
                     self._save(done, curve)
                 if stop and done < steps:
+                    self.checkpoints.wait()
                     raise Interrupted(
                         f"train: stopped after step {done} of {steps}; a checkpoint stands, the"
                         " same command goes on from it"
@@ -136,10 +138,10 @@ class Trainer:
         return curve
 
     def _save(self, step: int, curve: list[dict[str, float]]) -> None:
-        if self.rank == 0:
-            kept = [{k: v for k, v in m.items() if not k.startswith(VOLATILE)} for m in curve]
-            self.checkpoints.save(step, self.model, self.optimizer, {"curve": kept})
-        distributed.barrier()
+        kept = [{k: v for k, v in m.items() if not k.startswith(VOLATILE)} for m in curve]
+        recent = [m["loss"] for m in curve[-self.settings.checkpoint_every :] if "loss" in m]
+        score = float(np.mean(recent)) if recent else float("nan")
+        self.checkpoints.save(step, self.model, self.optimizer, {"curve": kept}, score)
 
     def _step(
         self, step: int, batches: list[Batch], waited: float, dog: Watchdog
