@@ -103,6 +103,7 @@ class Backend(Protocol):
     def size(self, key: str) -> int | None: ...
     def keys(self, prefix: str) -> Iterator[str]: ...
     def remove(self, key: str) -> None: ...
+    def remove_partial(self, prefix: str) -> None: ...
 
 
 class LocalBackend:
@@ -152,6 +153,10 @@ class LocalBackend:
         path.unlink(missing_ok=True)
         if path.parent != self.root and path.parent.is_dir() and not any(path.parent.iterdir()):
             path.parent.rmdir()
+
+    def remove_partial(self, prefix: str) -> None:
+        for path in sorted((self.root / prefix).rglob(".*.tmp")):
+            self.remove(path.relative_to(self.root).as_posix())
 
 
 def _s3_client() -> Any:
@@ -249,6 +254,23 @@ class S3Backend:
     def remove(self, key: str) -> None:
         self.client.delete_object(Bucket=self.bucket, Key=self._key(key))
 
+    def remove_partial(self, prefix: str) -> None:
+        from botocore.exceptions import ClientError
+
+        pages = self.client.get_paginator("list_multipart_uploads").paginate(
+            Bucket=self.bucket, Prefix=self._key(prefix)
+        )
+        try:
+            uploads = [found for page in pages for found in page.get("Uploads", [])]
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("AccessDenied", "NotImplemented", "403", "501"):
+                return  # a bucket's lifecycle rule does it there
+            raise
+        for upload in uploads:
+            self.client.abort_multipart_upload(
+                Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+            )
+
 
 class Store:
     """Objects by key, verified by sha256.
@@ -322,6 +344,10 @@ class Store:
     def remove(self, key: str) -> None:
         """Delete an object; a missing one is fine."""
         self.backend.remove(key)
+
+    def remove_partial(self, prefix: str) -> None:
+        """Delete what writers that were killed left below a prefix that has no writer now."""
+        self.backend.remove_partial(prefix)
 
     def put_directory(self, prefix: str, directory: Path) -> dict[str, str]:
         """Write every file of a directory; gives relative path -> sha256."""

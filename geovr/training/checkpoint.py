@@ -125,6 +125,7 @@ class Checkpoints:
     def _write(
         self, step: int, tensors: dict[str, torch.Tensor], state: bytes, score: float
     ) -> None:
+        from torch.distributed.checkpoint.api import CheckpointException
         from torch.distributed.checkpoint.state_dict_saver import save
 
         prefix, first = self._step_prefix(step), distributed.rank() == 0
@@ -141,7 +142,8 @@ class Checkpoints:
             )
             if first:
                 writer.digests[_STATE] = self.store.put(f"{prefix}/{_STATE}", state)
-        except Exception as failed:  # whatever it is, the other ranks must hear of it
+        except (Exception, CheckpointException) as failed:
+            # whatever it is, the other ranks must hear of it
             error = _reason(failed)
         told = distributed.gather_objects((writer.digests, error), self._group)
         failures = [f"rank {rank}: {error}" for rank, (_, error) in enumerate(told) if error]
@@ -209,6 +211,7 @@ class Checkpoints:
 
     def _remove_leftovers(self) -> None:
         """Files of saves that never ended."""
+        self.store.remove_partial(f"{self.prefix}/steps")
         complete = {self._step_prefix(step) for step in self.complete_steps()}
         for key in self.store.keys(f"{self.prefix}/steps"):
             if key.rpartition("/")[0] not in complete:
@@ -340,8 +343,13 @@ def places_for(
 
 
 def _reason(error: BaseException) -> str:
-    """What happened, without torch's traceback."""
-    failures = getattr(error, "failures", None)
-    if failures:
-        return "; ".join(f"rank {rank}: {failed[0]}" for rank, failed in failures.items())
-    return str(error) or type(error).__name__
+    """What happened, without torch's traceback.
+
+    Raises:
+        BaseException: what is no failure of writing, such as KeyboardInterrupt, as it was.
+    """
+    causes = [failed[0] for failed in getattr(error, "failures", {}).values()] or [error]
+    for cause in causes:
+        if not isinstance(cause, Exception):
+            raise cause
+    return "; ".join(dict.fromkeys(str(cause) or type(cause).__name__ for cause in causes))

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import logging
+import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from geovr.storage import Store
+from geovr.errors import UserError
+from geovr.storage import Store, StoreError
 from geovr.training.checkpoint import Checkpoints
 
-FILES = ("model.safetensors", "optimizer.safetensors", "rng.safetensors", "state.json")
+FILES = (".metadata", "__0_0.distcp", "state.json")
 
 
 def made(seed: int = 0, width: int = 5) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -38,6 +43,12 @@ def store(tmp_path: Path) -> Store:
     return Store.open(str(tmp_path / "store"))
 
 
+def saved(checkpoints: Checkpoints, *arguments: Any) -> None:
+    """A save that has ended."""
+    checkpoints.save(*arguments)
+    checkpoints.wait()
+
+
 @pytest.fixture
 def checkpoints(store: Store) -> Checkpoints:
     """Two checkpoints, after one step and after two; a state names its step."""
@@ -45,7 +56,7 @@ def checkpoints(store: Store) -> Checkpoints:
     model, optimizer = made()
     for step in (1, 2):
         steps(model, optimizer, 1)
-        checkpoints.save(step, model, optimizer, {"curve": [step]})  # type: ignore[arg-type]
+        saved(checkpoints, step, model, optimizer, {"curve": [step]})
     return checkpoints
 
 
@@ -64,39 +75,60 @@ def damage(store: Store, name: str, how: str) -> None:
         path.write_bytes(data)
 
 
-def test_going_on_from_a_checkpoint_is_going_on(store: Store) -> None:
-    checkpoints = Checkpoints(store, "training/key", keep=2)
+@pytest.mark.parametrize("asynchronous", [True, False])
+def test_going_on_from_a_checkpoint_is_going_on(store: Store, asynchronous: bool) -> None:
+    checkpoints = Checkpoints(store, "training/key", keep=2, asynchronous=asynchronous)
     model, optimizer = made()
+    torch.manual_seed(7)
     steps(model, optimizer, 3)
     checkpoints.save(3, model, optimizer, {"curve": []})  # type: ignore[arg-type]
+    # what is written is the state of this moment, though training goes on at once
+    torch.manual_seed(8)
     steps(model, optimizer, 2)
+    checkpoints.wait()
 
     other, other_optimizer = made(seed=1)
     state = checkpoints.load_latest(other, other_optimizer)  # type: ignore[arg-type]
     assert state == {"step": 3, "curve": []}
+    torch.manual_seed(8)
     steps(other, other_optimizer, 2)
     assert weights(other) == weights(model)
 
 
-def test_equal_states_give_equal_bytes(tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        model, optimizer = made()
-        steps(model, optimizer, 2)
-        store = Store.open(str(tmp_path / name))
-        Checkpoints(store, "k", keep=1).save(2, model, optimizer, {"curve": []})  # type: ignore[arg-type]
-    one, two = Store.open(str(tmp_path / "one")), Store.open(str(tmp_path / "two"))
-    assert {key: one.get(key) for key in one.keys("k")} == {
-        key: two.get(key) for key in two.keys("k")
-    }
+def test_only_one_save_is_under_way(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoints = Checkpoints(store, "training/key", keep=9)
+    model, optimizer = made()
+    steps(model, optimizer, 1)
+    for step in range(1, 6):
+        checkpoints.save(step, model, optimizer, {})  # type: ignore[arg-type]
+        assert checkpoints.complete_steps()[: step - 1] == list(range(1, step))
+    checkpoints.wait()
+    assert checkpoints.complete_steps() == [1, 2, 3, 4, 5]
 
 
 def test_the_newest_stay_and_the_others_leave_nothing_behind(store: Store) -> None:
     checkpoints = Checkpoints(store, "training/key", keep=2)
     model, optimizer = made()
+    steps(model, optimizer, 1)
     for step in (1, 2, 10, 11):
-        checkpoints.save(step, model, optimizer, {"curve": []})  # type: ignore[arg-type]
+        saved(checkpoints, step, model, optimizer, {"curve": []})
     assert checkpoints.complete_steps() == [10, 11]
     assert len(store.keys("training")) == 2 * (len(FILES) + 1)
+
+
+def test_the_best_one_stays_until_a_better_one_stands(store: Store) -> None:
+    checkpoints = Checkpoints(store, "training/key", keep=1)
+    model, optimizer = made()
+    steps(model, optimizer, 1)
+    kept = []
+    for step, score in enumerate([3.0, 2.0, 5.0, float("nan"), 2.0, 1.0], start=1):
+        saved(checkpoints, step, model, optimizer, {}, score)
+        kept.append((checkpoints.complete_steps(), checkpoints.best_step()))
+    assert kept == [([1], 1), ([2], 2), ([2, 3], 2), ([2, 4], 2), ([5], 5), ([6], 6)]
+    plain = Checkpoints(store, "training/other", keep=1, keep_best=False)
+    for step, score in enumerate([1.0, 2.0], start=1):
+        saved(plain, step, model, optimizer, {}, score)
+    assert plain.complete_steps() == [2]
 
 
 def test_no_checkpoint_is_no_state(store: Store) -> None:
@@ -142,14 +174,14 @@ def test_without_its_manifest_a_step_does_not_exist(
     model, optimizer = made(seed=1)
     state = checkpoints.load_latest(model, optimizer)  # type: ignore[arg-type]
     assert state is not None and state["step"] == 1
-    assert not caplog.records
+    assert not [record for record in caplog.records if record.name == "geovr"]
 
 
 def test_when_all_are_damaged_training_starts_anew(
     checkpoints: Checkpoints, store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
-    damage(store, "model.safetensors", "cut")
-    store.remove("training/key/steps/00000001/state.json")
+    damage(store, "__0_0.distcp", "cut")
+    store.remove("training/key/steps/00000001/__0_0.distcp")
     model, optimizer = made(seed=1)
     before = weights(model)
     with caplog.at_level(logging.WARNING, logger="geovr"):
@@ -160,7 +192,9 @@ def test_when_all_are_damaged_training_starts_anew(
 
 def test_another_models_checkpoint_is_refused(checkpoints: Checkpoints) -> None:
     model = nn.Sequential(nn.Linear(3, 5))
-    with pytest.raises(RuntimeError, match="differ in parameters"):
+    with pytest.raises(
+        UserError, match=r"2 parameters differ, e\.g\. 2\.bias: \(1,\) there, absent"
+    ):
         checkpoints.load_latest(model, torch.optim.AdamW(model.parameters()))  # type: ignore[arg-type]
 
 
@@ -176,7 +210,94 @@ def test_a_removal_that_was_cut_short_leaves_no_step(
         removed.append(key)
         original(self, key)
 
-    monkeypatch.setattr(Store, "remove", remove)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Store, "remove", remove)
         checkpoints.remove(1)
     assert checkpoints.complete_steps() == [2]
+    model, optimizer = made()
+    checkpoints.load_latest(model, optimizer)  # type: ignore[arg-type]
+    assert len(store.keys("training")) == len(FILES) + 1  # and what was left of it is gone
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EROFS])
+@pytest.mark.parametrize("ending", [*FILES, "manifest.json"])
+def test_a_place_that_can_not_be_written_keeps_the_old_ones(
+    checkpoints: Checkpoints, store: Store, monkeypatch: pytest.MonkeyPatch, ending: str, code: int
+) -> None:
+    original = Store.put
+
+    def put(self: Store, key: str, data: bytes) -> str:
+        if key.endswith(ending):
+            raise OSError(code, errno.errorcode[code], key)
+        return original(self, key, data)
+
+    before = store.keys("training")
+    model, optimizer = made()
+    steps(model, optimizer, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "put", put)
+        checkpoints.save(3, model, optimizer, {})  # type: ignore[arg-type]
+        with pytest.raises(StoreError, match="step 3 can't be written") as caught:
+            checkpoints.wait()
+    assert errno.errorcode[code] in str(caught.value) and "older checkpoints stand" in str(
+        caught.value
+    )
+    assert store.keys("training") == before
+    state = checkpoints.load_latest(model, optimizer)  # type: ignore[arg-type]
+    assert state is not None and state["step"] == 2
+
+
+def test_the_next_save_raises_what_the_one_before_met(
+    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def put(self: Store, key: str, data: bytes) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Store, "put", put)
+    model, optimizer = made()
+    checkpoints.save(3, model, optimizer, {})  # type: ignore[arg-type]
+    with pytest.raises(StoreError, match="No space left on device"):
+        checkpoints.save(4, model, optimizer, {})  # type: ignore[arg-type]
+    with pytest.raises(KeyError), checkpoints.open():
+        checkpoints.save(5, model, optimizer, {})  # type: ignore[arg-type]
+        raise KeyError  # the block's own failure is the one that is told
+
+
+class Sentinel:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
+
+
+def test_metadata_of_others_is_never_opened(
+    checkpoints: Checkpoints, store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sentinel = tmp_path / "opened"
+    store.put("training/key/steps/00000002/.metadata", pickle.dumps(Sentinel(sentinel)))
+    model, optimizer = made(seed=1)
+    with caplog.at_level(logging.WARNING, logger="geovr"):
+        state = checkpoints.load_latest(model, optimizer)  # type: ignore[arg-type]
+    assert state is not None and state["step"] == 1 and not sentinel.exists()
+    assert ".metadata" in caplog.text
+    pickle.loads(store.get("training/key/steps/00000002/.metadata"))  # noqa: S301
+    assert sentinel.exists()  # it would have been
+
+
+def test_a_broken_one_is_replaced_by_training_on(checkpoints: Checkpoints, store: Store) -> None:
+    """It doesn't count among those that stay, so no good one goes for it."""
+    damage(store, "__0_0.distcp", "flipped")
+    model, optimizer = made(seed=1)
+    checkpoints.load_latest(model, optimizer)  # type: ignore[arg-type]
+    saved(checkpoints, 3, model, optimizer, {})
+    assert checkpoints.complete_steps() == [1, 3]
+    again = Checkpoints(store, "training/key", keep=2)
+    state = again.load_latest(model, optimizer)  # type: ignore[arg-type]
+    assert state is not None and state["step"] == 3
+
+
+def test_the_manifest_says_what_it_holds(checkpoints: Checkpoints, store: Store) -> None:
+    manifest = json.loads(store.get("training/key/steps/00000002/manifest.json"))
+    assert manifest["step"] == 2 and set(manifest["files"]) == set(FILES)
+    assert manifest["processes"] == 1 and manifest["torch"] == torch.__version__

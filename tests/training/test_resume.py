@@ -128,7 +128,7 @@ def kill_when_written(patch: pytest.MonkeyPatch, ending: str, *, after: bool) ->
     "ending, after",
     [
         ("steps/00000001/manifest.json", False),
-        ("steps/00000003/optimizer.safetensors", True),
+        ("steps/00000003/__0_0.distcp", True),
         ("steps/00000004/manifest.json", True),
         ("export/config.json", True),
         ("/curve.jsonl", False),
@@ -152,7 +152,7 @@ def test_a_damaged_newest_checkpoint_costs_a_step_and_a_warning(
     with pytest.raises(Killed), pytest.MonkeyPatch.context() as patch:
         kill_when_written(patch, "steps/00000003/manifest.json", after=True)
         prepared.train(tmp_path)
-    (model,) = tmp_path.glob("store/training/*/steps/00000003/model.safetensors")
+    (model,) = tmp_path.glob("store/training/*/steps/00000003/__0_0.distcp")
     data = bytearray(model.read_bytes())
     data[len(data) // 2] ^= 1
     model.write_bytes(data)
