@@ -91,14 +91,16 @@ class FlopModel:
 
 def seen_pairs(batch: Batch) -> float:
     """Pairs of tokens of which the later one sees the earlier one, or itself."""
-    segments = batch.segment_BL.reshape(-1).cpu()
+    segments, order = batch.segment_BL.reshape(-1).cpu(), batch.order_BL.reshape(-1).cpu()
     pairs = 0
     for start, length, prefix in zip(
         batch.starts_R, batch.lengths_R, batch.prefixes_R, strict=True
     ):
-        tail = segments[start + prefix : start + length]
-        sizes = torch.unique(tail, return_counts=True)[1]
-        pairs += prefix * (prefix + 1) // 2 + len(tail) * prefix
+        tail = slice(start + prefix, start + length)
+        # the prefix is in order; a token behind it sees what comes before its own place
+        seen = torch.searchsorted(order[start : start + prefix], order[tail], right=True)
+        sizes = torch.unique(segments[tail], return_counts=True)[1]
+        pairs += prefix * (prefix + 1) // 2 + int(seen.sum())
         pairs += int((sizes * (sizes + 1) // 2).sum())
     return float(pairs)
 
