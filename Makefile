@@ -81,6 +81,7 @@ golden: setup ## Write the golden files anew; look at the difference before comm
 	python -m pipelines compile --output tests/golden/pipeline.yaml
 	geovr launch train --params tests/golden/train-job-params.yaml --scheduler kubernetes \
 		--nodes 4 --processes-per-node 8 --dry-run > tests/golden/train-job.yaml
+	python -m tests.training.golden
 
 clean: ## Remove what runs left behind (not the data, not .venv)
 	rm -rf artifacts .geovr .pytest_cache .mypy_cache .ruff_cache

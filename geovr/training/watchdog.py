@@ -22,7 +22,7 @@ from geovr.errors import Interrupted
 
 log = logging.getLogger("geovr")
 
-PHASES = ("reads its clips", "computes", "waits for the others", "saves")
+PHASES = ("reading clips", "computing", "waiting for the others", "saving")
 
 
 class Watchdog:
@@ -91,15 +91,14 @@ def describe(places: dict[int, tuple[int, int]], timeout_s: float) -> str:
     """
     behind = min(places.values())
     step, phase = behind
-    ranks = ", ".join(str(rank) for rank, place in sorted(places.items()) if place == behind)
-    told = (
-        f"rank {ranks} {PHASES[phase]}" if "," not in ranks else f"ranks {ranks}: {PHASES[phase]}"
-    )
-    waiting = len(places) - ranks.count(",") - 1
-    others = f", the {waiting} others wait for it" if waiting else ""
+    late = [rank for rank, place in sorted(places.items()) if place == behind]
+    who = f"rank{'s' * (len(late) > 1)} {', '.join(map(str, late))}"
+    waiting = len(places) - len(late)
+    others = f"; {waiting} more wait for that" if waiting else ""
     return (
-        f"train: step {step} has taken more than {timeout_s:g} s: {told}{others}; stopping so that"
-        " the job can start again from its newest checkpoint (train.step_timeout_s sets the time)"
+        f"train: step {step} has taken more than {timeout_s:g} s in {who}, {PHASES[phase]}{others};"
+        " stopping, so that the job can start again from its newest checkpoint"
+        " (train.step_timeout_s sets the time)"
     )
 
 
