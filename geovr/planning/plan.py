@@ -180,6 +180,8 @@ def make_plan(
             f"TFLOP a question, k = {k} (this file)": round(per_question[k] / 1e12, 3),
             "TFLOP a question, k = 8": round(per_question[8] / 1e12, 3),
             "cheaper at k = 8 than at k = 1": round(per_question[1] / per_question[8], 2),
+            "GPU seconds a question (this file)": round(per_question[k] * hours * 3600, 3),
+            "GPU seconds a question, k = 8": round(per_question[8] * hours * 3600, 3),
             "GPU hours": round(spent * hours, 2),
             "GPU hours at k = 8": round(asked * per_question[8] * hours, 2),
             "assumed of the GPU": f"{mfu:.0%} of {peak_tflops:g} TFLOP/s",
