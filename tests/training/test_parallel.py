@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.training.conftest import Prepared, Result
-from tests.training.processes import run, torchrun
+from tests.training.processes import PYTHON, run, torchrun
 
 pytestmark = pytest.mark.usefixtures("tracked")
 
@@ -45,8 +45,6 @@ def alone(
     root = tmp_path_factory.mktemp("alone")
     (root / ".geovr").mkdir()
     (root / ".geovr/mlflow.db").write_bytes(blank_database.read_bytes())
-    from tests.training.processes import PYTHON
-
     return run(prepared, root, *PYTHON, clips_per_batch=4), root
 
 
@@ -68,3 +66,16 @@ def test_the_curve_is_that_of_one_process(
     assert_same_curve(result, alone[0])
     assert_same_weights(tmp_path, alone[1])
     assert result.details["key"] == alone[0].details["key"]
+
+
+@pytest.mark.slow
+def test_shards_in_bfloat16_learn_what_autocast_learns(prepared: Prepared, tmp_path: Path) -> None:
+    """Shards are gathered in bfloat16, so the residual stream is rounded too; sums are float32."""
+    common = {"clips_per_batch": 4, "precision": "bfloat16"}
+    one = run(prepared, tmp_path, *PYTHON, **common)
+    sharded = {"sharding": "full", "activation_checkpointing": "full"}
+    two = run(prepared, tmp_path / "two", *torchrun(2), **common, parallel=sharded)
+    for name in ("loss", "loss/text", "loss/camera", "loss/depth", "loss/scale", "loss/features"):
+        found, wanted = ([m[name] for m in result.curve] for result in (two, one))
+        np.testing.assert_allclose(found, wanted, rtol=0.05, err_msg=name)
+    assert one.losses != two.losses
