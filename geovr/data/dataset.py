@@ -22,6 +22,7 @@ from geovr.data.prefix import Branch, MediumKind, PromptTokens
 from geovr.data.prompts import NumericAnswers, answer_text, prompt_text
 from geovr.data.rows import Layout
 from geovr.data.samples import ClipInput, Sample, make_batch
+from geovr.data.table import Rows, RowsByClip
 from geovr.data.targets import read_targets
 
 if TYPE_CHECKING:
@@ -66,22 +67,23 @@ class BatchMaker:
         cache_mb: int = 1024,
     ) -> None:
         self.clip_store, self.blank = clips.store, blank
-        self.clip_rows = {row.clip_id: row for row in clips.index.itertuples(index=False)}
+        self.clip_rows = RowsByClip(clips.index)
         self.target_store = targets.store if targets is not None else None
-        self.target_rows = (
-            {row.clip_id: row for row in targets.index.itertuples(index=False)}
-            if targets is not None
-            else {}
-        )
+        self.target_rows = RowsByClip(targets.index) if targets is not None else None
         self.tokens = PromptTokens(processor)
         self.geometry = FrameGeometry.of(processor, shown)
         self.kept_frames = kept_frames or {}
-        self.questions = list(questions.itertuples(index=False))
+        self.questions = Rows(questions, ("id", "question", "options", "answer"))
         self.numeric = numeric
         self.layout, self.camera, self.scale = layout, camera, scale
         self._cache: OrderedDict[tuple[str, str], tuple[Any, int]] = OrderedDict()
-        self._cache_left = cache_mb << 20
+        self._cache_bytes = self._cache_left = cache_mb << 20
         self._branches: dict[tuple[int, bool], Branch] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process: what is read so far stays here."""
+        empty = {"_cache": OrderedDict(), "_cache_left": self._cache_bytes, "_branches": {}}
+        return self.__dict__ | empty
 
     def frames(self, clip_id: str) -> tuple[torch.Tensor, np.ndarray]:
         """A clip's frames at the model's size, uint8 (T, C, H, W), and their times in seconds."""
@@ -100,12 +102,12 @@ class BatchMaker:
 
     def targets(self, clip_id: str) -> Targets | None:
         """A clip's targets, None when the teacher has none."""
-        if self.target_store is None or clip_id not in self.target_rows:
+        store, rows = self.target_store, self.target_rows
+        if store is None or rows is None or clip_id not in rows:
             return None
-        store = self.target_store
 
         def read() -> tuple[Targets, int]:
-            found = read_targets(store, self.target_rows[clip_id])
+            found = read_targets(store, rows[clip_id])
             targets = Targets(
                 pose_encoding_TK=torch.from_numpy(found.pose_encoding_TK.astype(np.float32)),
                 depth_THW=torch.from_numpy(found.depth_THW.astype(np.float32)),
