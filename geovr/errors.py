@@ -23,3 +23,9 @@ class TrainingDiverged(Exception):
     """A loss or gradient was not finite; the message names the step and its clips."""
 
     exit_code = 1
+
+
+class StoreError(Exception):
+    """An object of the store is missing or damaged; the message names it and the remedy."""
+
+    exit_code = 1

@@ -1,12 +1,12 @@
 """The store: content-keyed objects in a directory or under an s3:// prefix.
 
-The only user of boto3 and of DVC. Writes are all or nothing (temporary file, fsync, rename; one
-checked PUT on S3), and every read verifies the object's sha256 once per process.
+The only user of DVC; S3 is spoken in storage_s3.py. Writes are all or nothing (temporary file,
+fsync, rename; one checked PUT or multipart upload on S3), and every read verifies the object's
+sha256 once per process.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import os
 import secrets
@@ -19,17 +19,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from geovr.errors import UserError
+from geovr.errors import StoreError, UserError
+from geovr.object_cache import ObjectCache
+from geovr.storage_s3 import S3Backend
 
-CHUNK = 1 << 20
-_CONFLICTS = 5
-"""How often S3 is asked again when another writer of the same key has not ended yet."""
-
-
-class StoreError(Exception):
-    """An object is missing or damaged; the message names it and the remedy."""
-
-    exit_code = 1
+__all__ = [
+    "LocalBackend", "S3Backend", "Store", "StoreError", "dvc_pointer", "fetch_dvc", "is_s3",
+    "localise", "sha256_bytes", "sha256_file", "write_atomic", "write_new",
+]  # fmt: skip
 
 
 def is_s3(uri: str) -> bool:
@@ -159,128 +156,23 @@ class LocalBackend:
             self.remove(path.relative_to(self.root).as_posix())
 
 
-def _s3_client() -> Any:
-    import boto3
-    from botocore.config import Config as BotoConfig
-
-    return boto3.client(
-        "s3",
-        config=BotoConfig(
-            retries={"max_attempts": 6, "mode": "standard"},
-            connect_timeout=10,
-            read_timeout=60,
-            max_pool_connections=16,
-        ),
-    )
-
-
-def _split_s3(uri: str) -> tuple[str, str]:
-    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
-    if not bucket:
-        raise UserError(f"{uri}: an S3 URI reads s3://bucket/prefix")
-    return bucket, prefix.strip("/")
-
-
-class S3Backend:
-    """Objects below an s3:// prefix; credentials and endpoint come from the environment."""
-
-    def __init__(self, uri: str) -> None:
-        self.bucket, self.prefix = _split_s3(uri)
-        self.uri = f"s3://{self.bucket}/{self.prefix}".rstrip("/")
-        self.client = _s3_client()
-
-    def _key(self, key: str) -> str:
-        return f"{self.prefix}/{key}" if self.prefix else key
-
-    def write(self, key: str, data: bytes, **conditions: str) -> None:
-        checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
-        self.client.put_object(
-            Bucket=self.bucket,
-            Key=self._key(key),
-            Body=data,
-            ChecksumSHA256=checksum,
-            **conditions,
-        )
-
-    def write_new(self, key: str, data: bytes) -> bool:
-        from botocore.exceptions import ClientError
-
-        for _ in range(_CONFLICTS):
-            try:
-                self.write(key, data, IfNoneMatch="*")
-                return True
-            except ClientError as error:
-                code = error.response["Error"]["Code"]
-                if code in ("PreconditionFailed", "412"):
-                    return False
-                if code in ("NotImplemented", "501"):
-                    break  # a store without conditions; the later of two writers wins there
-                if code not in ("ConditionalRequestConflict", "409"):
-                    raise
-        self.write(key, data)
-        return True
-
-    def read(self, key: str) -> bytes | None:
-        from botocore.exceptions import ClientError
-
-        try:
-            body = self.client.get_object(Bucket=self.bucket, Key=self._key(key))["Body"]
-            return bytes(body.read())
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
-                return None
-            raise
-
-    def size(self, key: str) -> int | None:
-        from botocore.exceptions import ClientError
-
-        try:
-            head = self.client.head_object(Bucket=self.bucket, Key=self._key(key))
-            return int(head["ContentLength"])
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
-                return None
-            raise
-
-    def keys(self, prefix: str) -> Iterator[str]:
-        pages = self.client.get_paginator("list_objects_v2").paginate(
-            Bucket=self.bucket, Prefix=self._key(prefix)
-        )
-        for page in pages:
-            for item in page.get("Contents", []):
-                key = str(item["Key"])
-                yield key.removeprefix(self.prefix).lstrip("/") if self.prefix else key
-
-    def remove(self, key: str) -> None:
-        self.client.delete_object(Bucket=self.bucket, Key=self._key(key))
-
-    def remove_partial(self, prefix: str) -> None:
-        from botocore.exceptions import ClientError
-
-        pages = self.client.get_paginator("list_multipart_uploads").paginate(
-            Bucket=self.bucket, Prefix=self._key(prefix)
-        )
-        try:
-            uploads = [found for page in pages for found in page.get("Uploads", [])]
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("AccessDenied", "NotImplemented", "403", "501"):
-                return  # a bucket's lifecycle rule does it there
-            raise
-        for upload in uploads:
-            self.client.abort_multipart_upload(
-                Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
-            )
-
-
 class Store:
     """Objects by key, verified by sha256.
 
     `put` returns the digest that the caller keeps in an index and gives back to `get`.
     """
 
-    def __init__(self, backend: Backend) -> None:
-        self.backend = backend
+    def __init__(self, backend: Backend, cache: ObjectCache | None = None) -> None:
+        self.backend, self.cache = backend, cache
         self._verified: set[tuple[str, str]] = set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process, which verifies for itself."""
+        return self.__dict__ | {"_verified": set()}
+
+    def cached(self, cache: ObjectCache) -> Store:
+        """The same store, whose reads with a sha256 are kept on this disk, unless it is there."""
+        return self if isinstance(self.backend, LocalBackend) else Store(self.backend, cache)
 
     @classmethod
     def open(cls, uri: str) -> Store:
@@ -314,12 +206,18 @@ class Store:
         Raises:
             StoreError: when it is missing or its bytes are not those the digest names.
         """
+        if sha256 is not None and self.cache is not None:
+            kept = self.cache.get(sha256)
+            if kept is not None:
+                return kept
         data = self.backend.read(key)
         if data is None:
             raise StoreError(
                 f"{self.uri_of(key)}: no such object; run the stage that writes it again"
             )
-        if sha256 is not None and (key, sha256) not in self._verified:
+        # what is kept on this disk under its digest is verified however often it was read
+        known = (key, sha256) in self._verified and self.cache is None
+        if sha256 is not None and not known:
             found = sha256_bytes(data)
             if found != sha256:
                 raise StoreError(
@@ -327,6 +225,8 @@ class Store:
                     " delete the object and run the stage that writes it again"
                 )
             self._verified.add((key, sha256))
+        if sha256 is not None and self.cache is not None:
+            self.cache.put(sha256, data)
         return data
 
     def exists(self, key: str) -> bool:

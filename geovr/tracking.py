@@ -19,6 +19,7 @@ from typing import Any
 
 from geovr import distributed
 from geovr.errors import GateRefused, Interrupted
+from geovr.home import home
 from geovr.metric_spool import MetricSpool, Point
 
 KEY_TAG = "geovr.key"
@@ -29,11 +30,7 @@ _MAX_TAG = 4000
 
 def tracking_uri() -> str:
     """MLFLOW_TRACKING_URI, or a database in the work directory."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_home() / 'mlflow.db'}"
-
-
-def _home() -> Path:
-    return Path(os.environ.get("GEOVR_HOME", ".geovr")).resolve()
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"
 
 
 def client() -> Any:
@@ -47,7 +44,7 @@ def client() -> Any:
     from mlflow import MlflowClient
 
     if not os.environ.get("MLFLOW_TRACKING_URI"):
-        _home().mkdir(parents=True, exist_ok=True)
+        home().mkdir(parents=True, exist_ok=True)
     return MlflowClient(tracking_uri=tracking_uri(), registry_uri=tracking_uri())
 
 
@@ -59,7 +56,7 @@ def _experiment_id(mlflow: Any, name: str) -> str:
         return str(found.experiment_id)
     # a server has its own artifact root; the laptop's database needs a place beside it
     local = not os.environ.get("MLFLOW_TRACKING_URI")
-    location = (_home() / "mlflow-artifacts" / name).as_uri() if local else None
+    location = (home() / "mlflow-artifacts" / name).as_uri() if local else None
     try:
         return str(mlflow.create_experiment(name, artifact_location=location))
     except MlflowException:
@@ -271,7 +268,7 @@ class TrainingRun:
         self._run: Run | None = None
         self._asked = (experiment, name, key, tags)
         self._describe = describe
-        self.path = _home() / "spool" / f"{key}.jsonl"
+        self.path = home() / "spool" / f"{key}.jsonl"
         leader = distributed.rank() == 0
         self._spool = MetricSpool(self.path, self._connect, self._send) if leader else None
 

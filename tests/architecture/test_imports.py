@@ -37,7 +37,7 @@ LEVELS = {
 
 HOMES = {
     "mlflow": {"geovr/tracking.py", "geovr/model_registry.py"},
-    "boto3": {"geovr/storage.py"},
+    "boto3": {"geovr/storage_s3.py"},
     "dvc": {"geovr/storage.py"},
     "torchx": {"geovr/launch/"},
     "great_expectations": {"geovr/quality/expectations.py"},

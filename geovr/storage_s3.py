@@ -1,0 +1,252 @@
+"""Objects below an s3:// prefix. Large ones are read by ranges at once and written in parts.
+
+The only user of boto3. botocore retries a request that fails; what fails while a body arrives is
+retried here.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import re
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import Any
+
+from geovr.errors import StoreError, UserError
+
+RANGE_BYTES = 8 << 20
+"""Of one ranged read: S3 gives one connection about 90 MB/s, whatever the object's size."""
+_CONNECTIONS = 8
+"""Reads or writes of one object at once; AWS advises 8 to 16 for 10 Gbit/s."""
+MULTIPART_BYTES = 64 << 20
+"""What is longer is written in parts."""
+_PART_BYTES = 16 << 20
+_ATTEMPTS = 6
+"""Of a request and of a body, each."""
+_CONFLICTS = 5
+"""How often S3 is asked again when another writer of the same key has not ended yet."""
+_MISSING = ("NoSuchKey", "404")
+
+
+class _Changed(Exception):
+    """The object was replaced between two of its ranges."""
+
+
+def _s3_client() -> Any:
+    import boto3
+    from botocore.config import Config as BotoConfig
+
+    return boto3.client(
+        "s3",
+        config=BotoConfig(
+            retries={"max_attempts": _ATTEMPTS, "mode": "standard"},
+            connect_timeout=10,
+            read_timeout=60,
+            max_pool_connections=2 * _CONNECTIONS,
+        ),
+    )
+
+
+def _split_s3(uri: str) -> tuple[str, str]:
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    if not bucket:
+        raise UserError(f"{uri}: an S3 URI reads s3://bucket/prefix")
+    return bucket, prefix.strip("/")
+
+
+class S3Backend:
+    """Objects below an s3:// prefix; credentials and endpoint come from the environment.
+
+    Goes to another process as its URI alone: a client can't, and a secret must not.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.bucket, self.prefix = _split_s3(uri)
+        self.uri = f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+        self.client = _s3_client()
+
+    def __reduce__(self) -> tuple[type[S3Backend], tuple[str]]:
+        return S3Backend, (self.uri,)
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="geovr-s3")
+
+    def _key(self, key: str) -> str:
+        return f"{self.prefix}/{key}" if self.prefix else key
+
+    def write(self, key: str, data: bytes) -> None:
+        """One PUT, or a multipart upload; S3 compares the sha256 of what arrives."""
+        if len(data) <= MULTIPART_BYTES:
+            self._put(key, data)
+            return
+        from boto3.s3.transfer import TransferConfig
+
+        # a part that fails for good aborts the upload; of a killed process parts stay that nobody
+        # sees but the bill, which a lifecycle rule of the bucket (AbortIncompleteMultipartUpload)
+        # removes
+        self.client.upload_fileobj(
+            io.BytesIO(data),
+            self.bucket,
+            self._key(key),
+            ExtraArgs={"ChecksumAlgorithm": "SHA256"},
+            Config=TransferConfig(
+                multipart_threshold=MULTIPART_BYTES,
+                multipart_chunksize=_PART_BYTES,
+                max_concurrency=_CONNECTIONS,
+            ),
+        )
+
+    def _put(self, key: str, data: bytes, **conditions: str) -> None:
+        checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
+        self.client.put_object(
+            Bucket=self.bucket,
+            Key=self._key(key),
+            Body=data,
+            ChecksumSHA256=checksum,
+            **conditions,
+        )
+
+    def write_new(self, key: str, data: bytes) -> bool:
+        """One PUT that fails when there is an object; tells whether it wrote."""
+        from botocore.exceptions import ClientError
+
+        for _ in range(_CONFLICTS):
+            try:
+                self._put(key, data, IfNoneMatch="*")
+                return True
+            except ClientError as error:
+                code = error.response["Error"]["Code"]
+                if code in ("PreconditionFailed", "412"):
+                    return False
+                if code in ("NotImplemented", "501"):
+                    break  # a store without conditions; the later of two writers wins there
+                if code not in ("ConditionalRequestConflict", "409"):
+                    raise
+        self.write(key, data)
+        return True
+
+    def read(self, key: str) -> bytes | None:
+        """An object's bytes, None when there is none; ranges of one version of it.
+
+        Raises:
+            StoreError: when it is replaced again and again while it is read.
+        """
+        for _ in range(_CONFLICTS):
+            try:
+                return self._read(key)
+            except _Changed:
+                continue
+        raise StoreError(
+            f"{self.uri}/{key}: was replaced during each of {_CONFLICTS} reads; find out who writes"
+            " it, then run the same command again"
+        )
+
+    def _read(self, key: str) -> bytes | None:
+        from botocore.exceptions import ClientError
+
+        try:
+            first, answer = self._get(key, Range=f"bytes=0-{RANGE_BYTES - 1}")
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code in _MISSING:
+                return None
+            if code not in ("InvalidRange", "416"):
+                raise
+            return self._get(key)[0]  # no byte at all
+        told = re.fullmatch(r"bytes 0-\d+/(\d+)", answer.get("ContentRange") or "")
+        if told is None:  # a server that knows no ranges has sent all of it
+            return first
+        size, version = int(told[1]), str(answer["ETag"])
+
+        def rest(start: int) -> bytes:
+            end = min(start + RANGE_BYTES, size) - 1
+            return self._get(key, Range=f"bytes={start}-{end}", IfMatch=version)[0]
+
+        try:
+            return b"".join([first, *self._pool.map(rest, range(len(first), size, RANGE_BYTES))])
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("PreconditionFailed", "412", *_MISSING):
+                raise _Changed from None
+            raise
+
+    def _get(self, key: str, **how: str) -> tuple[bytes, dict[str, Any]]:
+        """A body and what the server says about it."""
+
+        def get() -> tuple[bytes, dict[str, Any]]:
+            answer = self.client.get_object(Bucket=self.bucket, Key=self._key(key), **how)
+            return bytes(answer["Body"].read()), answer
+
+        return _with_body_retried(get)
+
+    def size(self, key: str) -> int | None:
+        """Bytes of an object, None when there is none."""
+        from botocore.exceptions import ClientError
+
+        try:
+            head = self.client.head_object(Bucket=self.bucket, Key=self._key(key))
+            return int(head["ContentLength"])
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _MISSING:
+                return None
+            raise
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Keys below a prefix."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=self._key(prefix)
+        )
+        for page in pages:
+            for item in page.get("Contents", []):
+                key = str(item["Key"])
+                yield key.removeprefix(self.prefix).lstrip("/") if self.prefix else key
+
+    def remove(self, key: str) -> None:
+        """Delete an object; a missing one is fine."""
+        self.client.delete_object(Bucket=self.bucket, Key=self._key(key))
+
+    def remove_partial(self, prefix: str) -> None:
+        """Abort the multipart uploads below a prefix, which has no writer now."""
+        from botocore.exceptions import ClientError
+
+        pages = self.client.get_paginator("list_multipart_uploads").paginate(
+            Bucket=self.bucket, Prefix=self._key(prefix)
+        )
+        try:
+            uploads = [found for page in pages for found in page.get("Uploads", [])]
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("AccessDenied", "NotImplemented", "403", "501"):
+                return  # a bucket's lifecycle rule does it there
+            raise
+        for upload in uploads:
+            self.client.abort_multipart_upload(
+                Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+            )
+
+
+def _with_body_retried(
+    get: Callable[[], tuple[bytes, dict[str, Any]]],
+) -> tuple[bytes, dict[str, Any]]:
+    """A lost connection or a short body is no answer: ask again, each time later."""
+    from botocore.exceptions import (
+        ConnectionClosedError,
+        IncompleteReadError,
+        ReadTimeoutError,
+        ResponseStreamingError,
+    )
+
+    for attempt in range(1, _ATTEMPTS):
+        try:
+            return get()
+        except (
+            ConnectionClosedError,
+            IncompleteReadError,
+            ReadTimeoutError,
+            ResponseStreamingError,
+        ):
+            time.sleep(0.1 * 2**attempt)
+    return get()
