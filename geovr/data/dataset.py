@@ -24,6 +24,8 @@ from geovr.data.rows import Layout
 from geovr.data.samples import ClipInput, Sample, make_batch
 from geovr.data.table import Rows, RowsByClip
 from geovr.data.targets import read_targets
+from geovr.object_cache import ObjectCache
+from geovr.storage import Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,6 +50,7 @@ class BatchMaker:
         scale: add scale tokens.
         blank: show black frames instead of the video (a baseline).
         cache_mb: how much of the read clips and targets is kept in memory.
+        disk: keeps what is read from a distant store.
     """
 
     def __init__(
@@ -65,10 +68,11 @@ class BatchMaker:
         scale: bool = False,
         blank: bool = False,
         cache_mb: int = 1024,
+        disk: ObjectCache | None = None,
     ) -> None:
-        self.clip_store, self.blank = clips.store, blank
+        self.clip_store, self.blank = _kept(clips.store, disk), blank
         self.clip_rows = RowsByClip(clips.index)
-        self.target_store = targets.store if targets is not None else None
+        self.target_store = _kept(targets.store, disk) if targets is not None else None
         self.target_rows = RowsByClip(targets.index) if targets is not None else None
         self.tokens = PromptTokens(processor)
         self.geometry = FrameGeometry.of(processor, shown)
@@ -172,6 +176,10 @@ class BatchMaker:
             _, (_, freed) = self._cache.popitem(last=False)
             self._cache_left += freed
         return value
+
+
+def _kept(store: Store, disk: ObjectCache | None) -> Store:
+    return store if disk is None else store.cached(disk)
 
 
 def medium_kind(row: Any) -> MediumKind:

@@ -48,8 +48,8 @@ class ParallelConfig(Config):
 
 NOT_IN_KEY = {
     "store", "experiment", "launch", "checkpoint_every", "keep_checkpoints", "cache_mb",
-    "tracking_patience_s", "base_model_license", "parallel", "step_timeout_s",
-    "keep_best", "async_checkpoints",
+    "data_workers", "disk_cache_gb", "tracking_patience_s", "base_model_license", "parallel",
+    "step_timeout_s", "keep_best", "async_checkpoints",
 }  # fmt: skip
 """Fields that decide where and how, not what."""
 
@@ -104,7 +104,21 @@ class TrainConfig(StageConfig):
         description="The checkpoint with the lowest mean loss since the one before stays too.",
     )
     async_checkpoints: bool = Field(True, description="Write checkpoints beside training.")
-    cache_mb: int = Field(1024, ge=0, description="Clips and targets kept in memory, a process.")
+    cache_mb: int = Field(
+        1024, ge=0, description="Clips and targets that a rank keeps in memory, with its readers."
+    )
+    data_workers: int | None = Field(
+        None,
+        ge=0,
+        description="Processes of each rank that read ahead of the step; 0: a thread; null: as"
+        " many as the node has cores to spare, and 0 without a GPU.",
+    )
+    disk_cache_gb: float = Field(
+        16.0,
+        ge=0,
+        description="Objects of an s3:// store that a node keeps on its disk, below GEOVR_HOME, as"
+        " 10^9 bytes; 0: none.",
+    )
     tracking_patience_s: float = Field(
         120.0, ge=0, description="Seconds to wait at the end for a tracking server that is away."
     )

@@ -13,12 +13,15 @@ from geovr import distributed
 from geovr.artifacts import ClipSet, TargetSet
 from geovr.data.dataset import BatchMaker
 from geovr.data.lengths import RowLengths, frames_to_keep
+from geovr.data.loader import default_workers
 from geovr.data.order import RowOrder, questions_by_clip, questions_that_pay
 from geovr.data.steps import Budget, StepReader
 from geovr.errors import UserError
+from geovr.home import home
 from geovr.model.forward import load_backbone
 from geovr.model.geovr import GeoVR
 from geovr.model.lora import add_adapters
+from geovr.object_cache import ObjectCache
 from geovr.storage import Store
 from geovr.training.checkpoint import Checkpoints
 from geovr.training.config import TrainConfig
@@ -71,7 +74,8 @@ def fit(
     feature_dim = int(targets.manifest.details["feature_dim"])
     model, processor = make_model(config, feature_dim)
     prepare(model, config.parallel, config.precision, device)
-    reader = make_reader(config, clips, targets, processor, questions)
+    workers = default_workers() if config.data_workers is None else config.data_workers
+    reader = make_reader(config, clips, targets, processor, questions, workers)
     settings = LoopSettings(
         steps=config.steps,
         checkpoint_every=config.checkpoint_every,
@@ -79,6 +83,7 @@ def fit(
         nonfinite=config.nonfinite,
         step_timeout_s=config.step_timeout_s,
         seed=config.seed,
+        data_workers=workers,
     )
     checkpoints = Checkpoints(
         store,
@@ -125,7 +130,12 @@ def make_model(config: TrainConfig, feature_dim: int) -> tuple[GeoVR, Any]:
 
 
 def make_reader(
-    config: TrainConfig, clips: ClipSet, targets: TargetSet, processor: Any, questions: Any
+    config: TrainConfig,
+    clips: ClipSet,
+    targets: TargetSet,
+    processor: Any,
+    questions: Any,
+    workers: int,
 ) -> StepReader:
     """This rank's reader of steps, every sample within the limit.
 
@@ -143,7 +153,8 @@ def make_reader(
         layout=config.heads.layout,
         camera=objectives.camera,
         scale=objectives.scale,
-        cache_mb=config.cache_mb,
+        cache_mb=config.cache_mb // max(1, workers),
+        disk=ObjectCache(home() / "cache/objects", int(config.disk_cache_gb * 1e9)),
     )
     by_clip = questions_by_clip(questions)
     maker.kept_frames = frames_to_keep(maker, by_clip, config.input)

@@ -12,7 +12,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +21,7 @@ import torch
 
 from geovr import distributed
 from geovr.data.batch import Batch
+from geovr.data.loader import read_ahead
 from geovr.data.steps import StepReader
 from geovr.errors import Interrupted, TrainingDiverged
 from geovr.losses.objectives import TERMS
@@ -53,6 +53,8 @@ class LoopSettings:
     nonfinite: str = "stop"
     step_timeout_s: float = 1800.0
     seed: int = 0
+    data_workers: int = 0
+    """Processes that read ahead."""
 
 
 class Trainer:
@@ -107,17 +109,14 @@ class Trainer:
             progress("train", steps, "steps") as bar,
             watch(self.settings.step_timeout_s) as dog,
             self.checkpoints.open(),
-            ThreadPoolExecutor(1) as reading,
+            read_ahead(self.reader, start, steps, workers=self.settings.data_workers) as ahead,
         ):
             bar.advance(start)
-            ahead = reading.submit(self.reader, start)
             for step in range(start, steps):
                 dog.beat(step, 0)
                 waited = time.perf_counter()
-                batches = ahead.result()
+                batches = next(ahead)
                 waited = time.perf_counter() - waited
-                if step + 1 < steps:
-                    ahead = reading.submit(self.reader, step + 1)
                 metrics = self._step(step, batches, waited, dog)
                 stop = bool(self._sum([float(stopping.is_set())])[0])
                 curve.append({"step": step, **metrics})

@@ -205,6 +205,7 @@ def test_mlflow_has_one_run_with_the_curve(prepared: Prepared, tmp_path: Path) -
     [
         ({"checkpoint_every": 7, "keep_checkpoints": 5, "cache_mb": 1, "experiment": "x"}, True),
         ({"launch": {"scheduler": "local_cwd", "processes_per_node": 2}}, True),
+        ({"data_workers": 3, "disk_cache_gb": 0}, True),
         ({"steps": 5}, False),
         ({"seed": 1}, False),
         ({"clips_per_forward": 1}, False),
