@@ -100,13 +100,17 @@ def default_workers() -> int:
 
 
 def _cores() -> int:
-    """Cores that this process may use: of its affinity, or as its control group allows."""
-    cores = len(os.sched_getaffinity(0))
+    cores, quota = len(os.sched_getaffinity(0)), _quota()
+    return cores if quota is None else min(cores, quota)
+
+
+def _quota() -> int | None:
+    """Whole cores that this process's control group may use; None: all."""
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return max(1, min(cores, int(quota) // int(period)))
-    except (OSError, ValueError):  # no such group, or "max": no quota
-        return cores
+        return max(1, int(quota) // int(period))
+    except (OSError, ValueError):  # no such group, or "max"
+        return None
 
 
 def _in_order(
