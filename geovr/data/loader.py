@@ -16,13 +16,14 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
 from geovr import distributed
-from geovr.data.parcel import Parcel, pack, unpack
+from geovr.data.parcel import Parcel, pack, shared_bytes, unpack
 from geovr.errors import Interrupted
 
 T = TypeVar("T")
@@ -74,11 +75,15 @@ def read_ahead(
         finally:
             thread.shutdown(wait=False, cancel_futures=True)
         return
+    # pickled once, and not through the pipe of a starting process, which would be waited for
+    pickled = ForkingPickler.dumps(read)
+    sent = shared_bytes(len(pickled))
+    sent.numpy()[:] = pickled
     pool = ProcessPoolExecutor(
         workers,
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_begin,
-        initargs=(read,),
+        initargs=(sent,),
     )
     # when it starts by itself, it lets the signals through that the processes must not see
     resource_tracker.ensure_running()
@@ -177,11 +182,11 @@ _read: Callable[[int], Any] | None = None
 """Of a reading process."""
 
 
-def _begin(read: Callable[[int], Any]) -> None:
+def _begin(sent: torch.Tensor) -> None:
     global _read
-    _read = read
-    torch.set_num_threads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(1)
+    _read = ForkingPickler.loads(sent.numpy().data)
 
 
 def _end_with_parent() -> None:

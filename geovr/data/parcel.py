@@ -63,8 +63,7 @@ def pack(value: Any) -> Parcel:
     tensors: list[tuple[_Place, torch.Tensor]] = []
     tree = _apart(value, tensors)
     end = tensors[-1][0].start + tensors[-1][1].nbytes if tensors else 0
-    _require_room(end)
-    block = torch.empty(end, dtype=torch.uint8).share_memory_()  # type: ignore[no-untyped-call]
+    block = shared_bytes(end)
     for place, tensor in tensors:
         place.of(block).copy_(tensor)
     return Parcel(tree, block)
@@ -73,6 +72,23 @@ def pack(value: Any) -> Parcel:
 def unpack(parcel: Parcel) -> Any:
     """The value, whose tensors share the parcel's block."""
     return _together(parcel.tree, parcel.block)
+
+
+def shared_bytes(count: int) -> torch.Tensor:
+    """A block of shared memory, uint8 (count,).
+
+    Raises:
+        UserError: when there is no room; a write to it would end the process without a word.
+    """
+    free = shutil.disk_usage(_SHARED_MEMORY).free if _SHARED_MEMORY.is_dir() else count
+    if count > free:
+        raise UserError(
+            f"{_SHARED_MEMORY}: {count >> 20} MiB to share with other processes don't fit into the"
+            f" {free >> 20} MiB that are free; raise the job's shared memory (launch.kubernetes."
+            "shared_memory_gb, docker: --shm-size), lower train.data_workers, or set it to 0"
+        )
+    block: torch.Tensor = torch.empty(count, dtype=torch.uint8)
+    return block.share_memory_()  # type: ignore[no-untyped-call, no-any-return]
 
 
 def _apart(value: Any, tensors: list[tuple[_Place, torch.Tensor]]) -> Any:
@@ -99,16 +115,3 @@ def _together(tree: Any, block: torch.Tensor) -> Any:
     if isinstance(tree, (list, tuple)):
         return type(tree)([_together(item, block) for item in tree])
     return tree
-
-
-def _require_room(needed: int) -> None:
-    """A write to shared memory that is full ends the process without a word."""
-    if not _SHARED_MEMORY.is_dir():
-        return
-    free = shutil.disk_usage(_SHARED_MEMORY).free
-    if needed > free:
-        raise UserError(
-            f"{_SHARED_MEMORY}: {needed >> 20} MiB of a step's batches don't fit into the"
-            f" {free >> 20} MiB that are free; raise launch.kubernetes.shared_memory_gb (docker:"
-            " --shm-size), lower train.data_workers, or set it to 0"
-        )

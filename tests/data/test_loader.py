@@ -189,7 +189,7 @@ def test_full_shared_memory_is_told_before_it_ends_the_process(
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1 << 20))
     pack(torch.zeros(1 << 18))
-    with pytest.raises(UserError, match=r"2 MiB of a step's batches .* raise .*shared_memory_gb"):
+    with pytest.raises(UserError, match=r"2 MiB to share .* don't fit .*shared_memory_gb"):
         pack(torch.zeros(1 << 19))
 
 
