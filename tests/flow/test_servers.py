@@ -16,6 +16,8 @@ from pathlib import Path
 import boto3
 import pytest
 
+from geovr.errors import StoreError
+from geovr.object_cache import ObjectCache
 from geovr.storage import Store
 from tests.workspace import BIN, Workspace
 
@@ -90,6 +92,21 @@ def s3(tmp_path: Path) -> Iterator[dict[str, str]]:
     finally:
         server.kill()
         server.wait()
+
+
+def test_a_large_object_is_written_in_parts_and_read_by_ranges(
+    s3: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3.items():
+        monkeypatch.setenv(name, value)
+    store, data = Store.open("s3://geovr/large"), os.urandom(70 << 20)
+    cached = store.cached(ObjectCache(tmp_path / "cache", 100 << 20))
+    sha256 = store.put("object", data)
+    assert [store.get("object", sha256), cached.get("object", sha256)] == [data, data]
+    store.remove("object")
+    assert cached.get("object", sha256) == data
+    with pytest.raises(StoreError, match="no such object"):
+        store.get("object", sha256)
 
 
 def test_the_flow_with_its_store_and_videos_on_s3(
