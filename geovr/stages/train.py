@@ -6,7 +6,7 @@ training does nothing.
 
 details of the Checkpoint: key, prefix and files of the exported stock Qwen3-VL directory, steps,
 final_loss, mlflow_run_id, base_model_digest, teacher, lineage, dvc, heads
-(key in the store) and heads_sha256.
+(key in the store), heads_sha256 and resumed_from (key and step of the training it went on from).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from geovr.lineage import Part, base_model, model_card, teacher
 from geovr.storage import Store, sha256_file, write_atomic
 from geovr.training.config import NOT_IN_KEY, TrainConfig
 from geovr.training.export import Finished, read_finished
+from geovr.training.record import prefix_of, record_start, resumed_from
 
 if TYPE_CHECKING:
     from geovr.tracking import TrainingRun
@@ -43,7 +44,8 @@ def train(config: TrainConfig, *, clips: ClipSet, targets: TargetSet, output: Pa
 
     Raises:
         UserError: for a missing base model or a licence that its card contradicts, clips without
-            targets, or a batch that ranks can't share evenly.
+            targets, a batch that ranks can't share evenly, or a start that differs from the
+            recorded one.
         Interrupted: when stopped by a signal; the same call goes on.
     """
     from geovr import distributed, tracking
@@ -57,12 +59,12 @@ def train(config: TrainConfig, *, clips: ClipSet, targets: TargetSet, output: Pa
     }
     # a licence that contradicts another is told before any work
     lineage = _lineage(config, targets)
-    card = model_card(lineage)
     key = training_key(config, inputs)
     store = Store.open(config.store)
-    prefix = f"training/{key}"
+    prefix = prefix_of(key)
     tags = {"stage": "train", "git_sha": git_sha()}
     with distributed.process_group(2 * config.step_timeout_s):
+        lineage = _record(store, key, config, inputs, lineage)
         run = tracking.TrainingRun(
             config.experiment,
             f"train-{key[:8]}",
@@ -81,7 +83,7 @@ def train(config: TrainConfig, *, clips: ClipSet, targets: TargetSet, output: Pa
                     store,
                     prefix,
                     run.log_metrics,
-                    card=card,
+                    card=model_card(lineage),
                     base_model_digest=inputs["base_model"],
                 )
             else:
@@ -97,6 +99,24 @@ def train(config: TrainConfig, *, clips: ClipSet, targets: TargetSet, output: Pa
             _write(config, clips, targets, output, inputs, key, prefix, finished, run_id, lineage)
         distributed.share_directory(output)
     return Checkpoint.load(output)
+
+
+def _record(
+    store: Store, key: str, config: TrainConfig, inputs: dict[str, str], lineage: list[Part]
+) -> list[Part]:
+    """The lineage as rank 0 records it; a refusal is every rank's."""
+    from geovr import distributed
+
+    refusal = ""
+    if distributed.rank() == 0:
+        try:
+            lineage = record_start(store, key, config, inputs, lineage)
+        except UserError as error:
+            refusal = str(error)
+    refusal, lineage = distributed.broadcast_object((refusal, lineage))
+    if refusal:
+        raise UserError(refusal)
+    return lineage
 
 
 def _close(run: TrainingRun, status: str, patience_s: float) -> str:
@@ -194,6 +214,7 @@ def _write(
             "lineage": [part.model_dump() for part in lineage],
             "dvc": clips.manifest.details.get("dvc"),
             "numeric_answers": config.numeric_answers,
+            "resumed_from": resumed_from(store, prefix),
         },
     )
     log.info(

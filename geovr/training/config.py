@@ -49,7 +49,7 @@ class ParallelConfig(Config):
 NOT_IN_KEY = {
     "store", "experiment", "launch", "checkpoint_every", "keep_checkpoints", "cache_mb",
     "data_workers", "disk_cache_gb", "tracking_patience_s", "base_model_license", "parallel",
-    "step_timeout_s", "keep_best", "async_checkpoints",
+    "step_timeout_s", "keep_best", "async_checkpoints", "resume_changed",
 }  # fmt: skip
 """Fields that decide where and how, not what."""
 
@@ -104,6 +104,15 @@ class TrainConfig(StageConfig):
         description="The checkpoint with the lowest mean loss since the one before stays too.",
     )
     async_checkpoints: bool = Field(True, description="Write checkpoints beside training.")
+    resume_from: str | None = Field(
+        None,
+        pattern=r"^[0-9a-f]{24}$",
+        description="Key of another training in the same store, from whose newest sound checkpoint"
+        " this one goes on; its Checkpoint's manifest.json has it under details.",
+    )
+    resume_changed: bool = Field(
+        False, description="Go on though config or inputs differ from what was recorded."
+    )
     cache_mb: int = Field(
         1024, ge=0, description="Clips and targets that a rank keeps in memory, with its readers."
     )

@@ -23,12 +23,12 @@ from geovr.model.geovr import GeoVR
 from geovr.model.lora import add_adapters
 from geovr.object_cache import ObjectCache
 from geovr.storage import Store
-from geovr.training.checkpoint import Checkpoints
 from geovr.training.config import TrainConfig
 from geovr.training.export import Finished, read_finished, write_finished
 from geovr.training.loop import LoopSettings, Trainer
 from geovr.training.optim import freeze, make_optimizer
 from geovr.training.parallel import prepare, whole_state
+from geovr.training.resume import open_checkpoints
 
 log = logging.getLogger("geovr")
 
@@ -57,8 +57,8 @@ def fit(
         base_model_digest: of the base model.
 
     Raises:
-        UserError: for clips without targets, samples over the limit, or a batch that ranks can't
-            share evenly.
+        UserError: for clips without targets, samples over the limit, a batch that ranks can't
+            share evenly, or a training to go on from that is of another model.
         Interrupted: when stopped by a signal.
     """
     world = distributed.world_size()
@@ -85,13 +85,7 @@ def fit(
         seed=config.seed,
         data_workers=workers,
     )
-    checkpoints = Checkpoints(
-        store,
-        prefix,
-        config.keep_checkpoints,
-        keep_best=config.keep_best,
-        asynchronous=config.async_checkpoints,
-    )
+    checkpoints = open_checkpoints(config, store, prefix)
     optimizer = make_optimizer(model, config.optim)
     trainer = Trainer(model, optimizer, reader, checkpoints, config.optim, settings, device)
     curve = trainer.fit(log_metrics)
