@@ -24,7 +24,7 @@ from torch.distributed.checkpoint.metadata import Metadata
 from torch.distributed.checkpoint.planner import SavePlan, SavePlanner, WriteItem
 from torch.distributed.checkpoint.storage import WriteResult
 
-from geovr.storage import Store
+from geovr.storage import Store, StoreError, sha256_bytes
 
 METADATA = ".metadata"
 _FILE_BYTES = 1 << 29
@@ -52,7 +52,11 @@ class _StoreFiles(FileSystemBase):
         key = str(path)
         name = key.rsplit("/", 1)[-1]
         if mode == "rb":
-            yield io.BytesIO(self._store.get(key, self._digests[name]))
+            data = self._store.get(key, self._digests[name])
+            # the store verifies once a process; what is unpickled must be those very bytes
+            if name == METADATA and sha256_bytes(data) != self._digests[name]:
+                raise StoreError(f"{self._store.uri_of(key)}: changed since it was verified")
+            yield io.BytesIO(data)
             return
         stream = _Kept()
         yield stream

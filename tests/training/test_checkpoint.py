@@ -285,6 +285,18 @@ def test_metadata_of_others_is_never_opened(
     assert sentinel.exists()  # it would have been
 
 
+def test_metadata_that_changes_after_it_was_verified_is_not_opened(
+    checkpoints: Checkpoints, store: Store, tmp_path: Path
+) -> None:
+    model, optimizer = made(seed=1)
+    assert checkpoints.load_latest(model, optimizer)  # type: ignore[arg-type]
+    sentinel = tmp_path / "opened"
+    store.put("training/key/steps/00000002/.metadata", pickle.dumps(Sentinel(sentinel)))
+    with pytest.raises(StoreError, match=r"\.metadata: changed since it was verified"):
+        checkpoints.load_latest(model, optimizer)  # type: ignore[arg-type]
+    assert not sentinel.exists()
+
+
 def test_a_broken_one_is_replaced_by_training_on(checkpoints: Checkpoints, store: Store) -> None:
     """It doesn't count among those that stay, so no good one goes for it."""
     damage(store, "__0_0.distcp", "flipped")

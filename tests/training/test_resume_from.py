@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from geovr.errors import UserError
 from geovr.lineage import Part
 from geovr.stages.train import TrainConfig, training_key
-from geovr.storage import Store, StoreError
-from geovr.training.record import Record, differences, record_start
+from geovr.storage import Store, StoreError, sha256_bytes
+from geovr.training.checkpoint import Checkpoints
+from geovr.training.record import Record, differences, record_start, resumed_from
+from geovr.training.resume import ResumedCheckpoints
 from tests.training.conftest import Prepared, Result
 from tests.training.processes import run, torchrun
+from tests.training.test_checkpoint import made, saved, steps, weights
 
 KEY, OTHER = "a" * 24, "b" * 24
 INPUTS = {"clips": "1", "targets": "2", "base_model": "3"}
@@ -126,6 +130,85 @@ def test_the_key_knows_the_origin_but_not_the_permission() -> None:
         config(resume_from=f"training/{KEY}")
 
 
+class Killed(BaseException):
+    """Stands for SIGKILL in this process: nothing catches it."""
+
+
+def going_on(store: Store, until: int = 4) -> tuple[int, bytes]:
+    """The step that a training of the other key starts from, and its weights after some more."""
+    checkpoints = ResumedCheckpoints(store, f"training/{OTHER}", 2, origin=KEY, steps=9)
+    model, optimizer = made(seed=1)
+    state = checkpoints.load_latest(model, optimizer)  # type: ignore[arg-type]
+    assert state is not None
+    start = int(state["step"])
+    for step in range(start, until):
+        torch.manual_seed(step)
+        steps(model, optimizer, 1)
+        saved(checkpoints, step + 1, model, optimizer, {})
+    return start, weights(model)
+
+
+@pytest.fixture
+def origin(store: Store) -> Store:
+    """Holds two checkpoints of another training."""
+    checkpoints = Checkpoints(store, f"training/{KEY}", keep=2)
+    model, optimizer = made()
+    for step in (1, 2):
+        torch.manual_seed(step - 1)
+        steps(model, optimizer, 1)
+        saved(checkpoints, step, model, optimizer, {}, 0.5)
+    return store
+
+
+def test_the_copy_is_the_origins_without_its_score(origin: Store) -> None:
+    assert going_on(origin, until=2)[0] == 2
+    prefix = f"training/{{}}/steps/{2:08d}/"
+    keys = [prefix.format(key) for key in (KEY, OTHER)]
+    one, other = (json.loads(origin.get(key + "manifest.json")) for key in keys)
+    told = {"key": KEY, "step": 2}
+    assert other == one | {"score": None, "resumed_from": told} and one["score"] == 0.5
+    assert resumed_from(origin, f"training/{OTHER}") == told
+    for name in one["files"]:
+        assert origin.get(keys[0] + name) == origin.get(keys[1] + name)
+
+
+def test_a_broken_one_of_the_origin_is_passed_over_by_name(
+    origin: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = going_on(origin)[1]
+    for key in origin.keys(f"training/{OTHER}"):
+        origin.remove(key)
+    origin = Store.open(origin.uri)  # what one process has verified it takes for sound
+    origin.put(f"training/{KEY}/steps/00000002/.metadata", b"")
+    with caplog.at_level(logging.WARNING, logger="geovr"):
+        assert going_on(origin) == (1, expected)
+    assert f"step 2 of training {KEY} is broken, trying the one before" in caplog.text
+
+
+def test_killed_at_any_write_of_the_copy_it_starts_the_same(
+    origin: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = shutil.copytree(origin.uri, tmp_path / "begun")
+    expected, put = going_on(origin), Store.put
+    writes: list[str] = []
+
+    def killing(self: Store, key: str, data: bytes) -> str:
+        if len(writes) == at:
+            raise Killed
+        writes.append(key)
+        return put(self, key, data)
+
+    for at in range(6):
+        shutil.rmtree(origin.uri)
+        shutil.copytree(begun, origin.uri)
+        writes.clear()
+        with pytest.raises(Killed), monkeypatch.context() as patch:
+            patch.setattr(Store, "put", killing)
+            going_on(Store.open(origin.uri))
+        assert len(writes) == at and going_on(Store.open(origin.uri)) == expected
+    assert writes[-1] == f"training/{OTHER}/steps/00000002/manifest.json"
+
+
 # ---- real trainings
 
 
@@ -160,40 +243,26 @@ def test_a_training_goes_on_from_where_another_one_stands(
         prepared.train(tmp_path, **further(first, resume_from=OTHER))
 
 
-class Killed(BaseException):
-    """Stands for SIGKILL in this process: nothing catches it."""
-
-
-def test_killed_after_any_write_of_the_copy_it_goes_on_the_same(
+def test_a_kill_or_a_vanished_origin_costs_it_nothing(
     prepared: Prepared, tmp_path: Path, first: Result, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = shutil.copytree(tmp_path / "store", tmp_path / "begun")
     expected = prepared.train(tmp_path, **further(first))
-    origin = first.details["key"]
-    put, writes = Store.put, 0
-    for at in range(20):
-        shutil.rmtree(tmp_path / "store")
-        shutil.copytree(begun, tmp_path / "store")
-        told: list[str] = []
+    shutil.rmtree(tmp_path / "store")
+    begun.rename(tmp_path / "store")
+    put = Store.put
 
-        def killing(self: Store, key: str, data: bytes, told: Any = told, at: int = at) -> str:
-            value = put(self, key, data)
-            told.append(key)
-            if len(told) > at:
-                raise Killed
-            return value
+    def killing(self: Store, key: str, data: bytes) -> str:
+        put(self, key, data)
+        if key.endswith("steps/00000005/manifest.json"):
+            raise Killed
+        return sha256_bytes(data)
 
-        with pytest.raises(Killed), monkeypatch.context() as patch:
-            patch.setattr(Store, "put", killing)
-            prepared.train(tmp_path, **further(first))
-        writes += 1
-        # from its second step on, its own checkpoints stand and the other training may go
-        if told[-1].endswith("steps/00000005/manifest.json"):
-            shutil.rmtree(tmp_path / "store/training" / origin)
-        assert prepared.train(tmp_path, **further(first)).same(expected), f"after {told[-1]}"
-        if told[-1].endswith("steps/00000005/manifest.json"):
-            break
-    assert writes == 9  # record, origin, two checkpoints of three files with a manifest (less one)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Store, "put", killing)
+        prepared.train(tmp_path, **further(first))
+    shutil.rmtree(tmp_path / "store/training" / first.details["key"])
+    assert prepared.train(tmp_path, **further(first)).same(expected)
 
 
 def test_without_a_sound_one_of_its_own_it_starts_from_the_other_again(

@@ -1,0 +1,137 @@
+"""Toy trainings on several ranks, forked and joined by gloo; one may be killed at some change."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import socket
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from geovr import distributed
+from geovr.storage import Store
+from geovr.training.checkpoint import Checkpoints, tensors_of
+from geovr.training.parallel import sum_replicated
+
+LIMIT_S, GRACE_S = 60.0, 5.0
+WIDTH = 5
+"""Odd, so that two ranks get shards of unequal size."""
+
+
+def run_ranks(world: int, work: Callable[[], Any]) -> list[int]:
+    """Exit codes of ranks that do the work. After one has died the others have some seconds."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    alive = {_fork(rank, world, port, work): rank for rank in range(world)}
+    codes, deadline = [0] * world, time.monotonic() + LIMIT_S
+    while alive:
+        for pid in list(alive):
+            if time.monotonic() > deadline:
+                os.kill(pid, signal.SIGKILL)
+            found, status = os.waitpid(pid, os.WNOHANG)
+            if found:
+                codes[alive.pop(pid)] = code = os.waitstatus_to_exitcode(status)
+                deadline = min(deadline, time.monotonic() + (GRACE_S if code else LIMIT_S))
+        time.sleep(0.005)
+    return codes
+
+
+def _fork(rank: int, world: int, port: int, work: Callable[[], Any]) -> int:
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        os.environ |= {
+            "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world),
+            "LOCAL_WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+        }  # fmt: skip
+        with distributed.process_group(LIMIT_S):
+            work()
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def made() -> tuple[nn.Sequential, torch.optim.Optimizer]:
+    """A backbone that ranks share by FSDP2, and a head that each has whole."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, WIDTH), nn.GELU(), nn.Linear(WIDTH, 1))
+    world = distributed.world_size()
+    if world > 1:
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard
+
+        backbone = fully_shard(model[0], mesh=init_device_mesh("cpu", (world,)))
+        backbone.set_gradient_divide_factor(1.0)
+        backbone.set_force_sum_reduction_for_comms(True)
+    return model, torch.optim.AdamW(model.parameters(), lr=0.05, weight_decay=0.1)
+
+
+def step(number: int, model: nn.Sequential, optimizer: torch.optim.Optimizer) -> float:
+    """A step whose sums are exact, so that it is the same to the last bit on any two ranks."""
+    torch.manual_seed(number)
+    optimizer.zero_grad(set_to_none=True)
+    loss = model(torch.randn(4, 3)).square().mean() / distributed.world_size()
+    loss.backward()
+    sum_replicated(model[2].parameters())
+    optimizer.step()
+    return float(loss) * distributed.world_size()
+
+
+def fingerprint(model: nn.Sequential, optimizer: torch.optim.Optimizer) -> str:
+    """sha256 of all parameters and moments, whole."""
+    total = hashlib.sha256()
+    tensors = tensors_of(model, optimizer)  # type: ignore[arg-type]
+    for name in sorted(tensors):
+        value: Any = tensors[name]
+        whole = value.full_tensor() if hasattr(value, "full_tensor") else value
+        total.update(name.encode() + whole.numpy().tobytes())
+    return total.hexdigest()
+
+
+def train(place: Path, until: int, report: Path, **options: Any) -> None:
+    """Go on from the newest checkpoint with a save after every step; rank 0 tells what it saw."""
+    checkpoints = Checkpoints(Store.open(str(place)), "training/key", **({"keep": 1} | options))
+    model, optimizer = made()
+    state = checkpoints.load_latest(model, optimizer)  # type: ignore[arg-type]
+    start, losses = (int(state["step"]), state["losses"]) if state else (0, [])
+    told = {"start": start, "loaded": fingerprint(model, optimizer)}
+    with checkpoints.open():
+        for number in range(start, until):
+            losses = [*losses, step(number, model, optimizer)]
+            checkpoints.save(number + 1, model, optimizer, {"losses": losses}, 1 / (number + 1))  # type: ignore[arg-type]
+    told |= {"ended": fingerprint(model, optimizer), "losses": losses}
+    if distributed.rank() == 0:
+        report.write_text(json.dumps(told))
+
+
+def die_at(rank: int, at: int, counts: Path | None = None) -> None:
+    """SIGKILL this rank before its change number `at` to a store; or count the changes only."""
+    if distributed.rank() != rank:
+        return
+    done = 0
+    for name in ("put", "remove"):
+        original = getattr(Store, name)
+
+        def change(self: Store, key: str, *rest: Any, original: Any = original) -> Any:
+            nonlocal done
+            if done == at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            done += 1
+            if counts is not None:
+                counts.write_text(str(done))
+            return original(self, key, *rest)
+
+        setattr(Store, name, change)

@@ -1,0 +1,174 @@
+"""Checkpoints of several ranks: shards and whole tensors, other world sizes, killed ranks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from geovr.storage import Store
+from tests.training.ranks import die_at, run_ranks, train
+
+
+def told(root: Path, world: int, until: int, **options: Any) -> dict[str, Any]:
+    """What a training on so many ranks saw; its store is below `root`."""
+    report = root / "report.json"
+    report.unlink(missing_ok=True)
+    codes = run_ranks(world, lambda: train(root / "store", until, report, **options))
+    assert codes == [0] * world
+    seen: dict[str, Any] = json.loads(report.read_text())
+    return seen
+
+
+def manifest(root: Path, step: int) -> dict[str, Any]:
+    path = root / f"store/training/key/steps/{step:08d}/manifest.json"
+    read: dict[str, Any] = json.loads(path.read_text())
+    return read
+
+
+def test_every_rank_writes_its_own_share(tmp_path: Path) -> None:
+    told(tmp_path, 2, 1)
+    written = manifest(tmp_path, 1)
+    assert written["processes"] == 2
+    assert set(written["files"]) == {".metadata", "__0_0.distcp", "__1_0.distcp", "state.json"}
+
+
+@pytest.mark.parametrize("worlds", [(2, 1, 2), (1, 2, 1), (3, 2, 3)])
+def test_another_number_of_ranks_goes_on_from_the_same_bits(
+    tmp_path: Path, worlds: tuple[int, ...]
+) -> None:
+    apart = tmp_path / "whole"
+    apart.mkdir()
+    whole = told(apart, 1, 6)
+    ended = None
+    for until, world in zip((2, 4, 6), worlds, strict=True):
+        seen = told(tmp_path, world, until)
+        assert seen["start"] == until - 2
+        assert ended in (None, seen["loaded"])  # bits, whatever the shards were
+        ended = seen["ended"]
+        assert manifest(tmp_path, until)["processes"] == world
+    np.testing.assert_allclose(seen["losses"], whole["losses"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("how", ["flipped", "missing"])
+@pytest.mark.parametrize("name", ["__0_0.distcp", "__1_0.distcp", ".metadata"])
+def test_damage_that_one_rank_finds_makes_all_fall_back(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str, how: str
+) -> None:
+    told(tmp_path, 2, 3, keep=2)
+    path = tmp_path / f"store/training/key/steps/00000003/{name}"
+    data = path.read_bytes()
+    path.unlink()
+    if how == "flipped":
+        path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+    assert told(tmp_path, 2, 3, keep=2)["start"] == 2
+    err = capfd.readouterr().err
+    assert "checkpoint of step 3 is broken" in err and name in err
+
+
+def kill(root: Path, rank: int, at: int, **options: Any) -> list[int]:
+    """Exit codes of two ranks that train to step 3, one of which is killed before a change."""
+
+    def work() -> None:
+        die_at(rank, at)
+        train(root / "store", 3, root / "report.json", **options)
+
+    return run_ranks(2, work)
+
+
+def assert_resumed(
+    root: Path, begun: Path, expected: Any, rank: int, at: int, **options: Any
+) -> int:
+    """A rank killed there costs nothing; gives the step that training went on from."""
+    shutil.copytree(begun, root / "store")
+    codes = kill(root, rank, at, **options)
+    assert codes[rank] == -9 and codes[1 - rank] != 0, "the other rank ended well"
+    seen = told(root, 1 + at % 2, 3, **options)
+    where = f"rank {rank} killed before change {at}"
+    assert (seen["ended"], seen["losses"]) == expected, where
+    steps = {path.parent.name for path in (root / "store").rglob("*") if path.is_file()}
+    assert steps == {"00000003"}, f"{where}: something is left behind"
+    shutil.rmtree(root / "store")
+    return int(seen["start"])
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the checkpoint of step 1, by two ranks."""
+    root = tmp_path_factory.mktemp("begun")
+    told(root, 2, 1)
+    return root / "store"
+
+
+@pytest.fixture(scope="module")
+def expected(begun: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[float]]:
+    """How training from there ends when nothing happens."""
+    root = tmp_path_factory.mktemp("expected")
+    shutil.copytree(begun, root / "store")
+    seen = told(root, 2, 3)
+    return seen["ended"], seen["losses"]
+
+
+@pytest.mark.parametrize("rank, at", [(0, 1), (1, 0), (1, 1)])
+def test_a_killed_rank_costs_at_most_a_step(
+    tmp_path: Path, begun: Path, expected: Any, rank: int, at: int
+) -> None:
+    assert assert_resumed(tmp_path, begun, expected, rank, at) in (1, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("asynchronous", [True, False], ids=["beside training", "in line"])
+def test_a_rank_killed_at_any_change_costs_at_most_a_step(
+    tmp_path: Path, begun: Path, expected: Any, asynchronous: bool
+) -> None:
+    started_at = set()
+    for rank in (0, 1):
+        shutil.copytree(begun, tmp_path / "store")
+        counts = tmp_path / f"changes-{rank}"
+
+        def work(rank: int = rank, counts: Path = counts) -> None:
+            die_at(rank, -1, counts)
+            train(tmp_path / "store", 3, tmp_path / "report.json", asynchronous=asynchronous)
+
+        assert run_ranks(2, work) == [0, 0]
+        shutil.rmtree(tmp_path / "store")
+        total = int(counts.read_text())
+        assert total >= (2 if rank else 12)  # two saves, and what goes after them
+        started_at |= {
+            assert_resumed(tmp_path, begun, expected, rank, at, asynchronous=asynchronous)
+            for at in range(total)
+        }
+    assert started_at == {1, 2, 3}
+
+
+def test_a_full_disk_under_one_rank_is_told_by_both(
+    tmp_path: Path, begun: Path, expected: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(begun, tmp_path / "store")
+
+    def work() -> None:
+        put = Store.put
+
+        def full(self: Store, key: str, data: bytes) -> str:
+            if key.endswith("00000002/__1_0.distcp"):
+                raise OSError(28, "No space left on device", key)
+            return put(self, key, data)
+
+        Store.put = full  # type: ignore[method-assign]
+        train(tmp_path / "store", 3, tmp_path / "report.json")
+
+    assert run_ranks(2, work) == [1, 1]
+    said = [line for line in capfd.readouterr().err.splitlines() if "can't be written" in line]
+    assert len(said) == 2
+    for line in said:
+        assert "step 2" in line and "rank 1" in line and "No space left on device" in line
+        assert "older checkpoints stand" in line
+    kept = {path.parent.name for path in (tmp_path / "store").rglob("*") if path.is_file()}
+    assert kept == {"00000001"}
+    seen = told(tmp_path, 2, 3)
+    assert (seen["start"], (seen["ended"], seen["losses"])) == (1, expected)
