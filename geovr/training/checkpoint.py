@@ -116,7 +116,7 @@ class Checkpoints:
         except BaseException:
             try:
                 self.wait()
-            except StoreError as error:
+            except Exception as error:  # a StoreError, or what a lost rank leaves behind
                 log.warning("%s", error)
             raise
         finally:

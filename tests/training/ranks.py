@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import signal
-import socket
+import shutil
+import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +31,8 @@ WIDTH = 5
 
 def run_ranks(world: int, work: Callable[[], Any]) -> list[int]:
     """Exit codes of ranks that do the work. After one has died the others have some seconds."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    alive = {_fork(rank, world, port, work): rank for rank in range(world)}
+    meeting = Path(tempfile.mkdtemp()) / "store"  # a port might be another's by then
+    alive = {_fork(rank, world, meeting, work): rank for rank in range(world)}
     codes, deadline = [0] * world, time.monotonic() + LIMIT_S
     while alive:
         for pid in list(alive):
@@ -42,21 +43,30 @@ def run_ranks(world: int, work: Callable[[], Any]) -> list[int]:
                 codes[alive.pop(pid)] = code = os.waitstatus_to_exitcode(status)
                 deadline = min(deadline, time.monotonic() + (GRACE_S if code else LIMIT_S))
         time.sleep(0.005)
+    shutil.rmtree(meeting.parent)
     return codes
 
 
-def _fork(rank: int, world: int, port: int, work: Callable[[], Any]) -> int:
+def _fork(rank: int, world: int, meeting: Path, work: Callable[[], Any]) -> int:
     child = os.fork()
     if child:
         return child
     code = 1
     try:
+        logging.getLogger("geovr").addHandler(logging.StreamHandler())
         os.environ |= {
-            "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world),
-            "LOCAL_WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+            "RANK": str(rank), "LOCAL_RANK": str(rank),
+            "WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world),
         }  # fmt: skip
-        with distributed.process_group(LIMIT_S):
-            work()
+        if world > 1:
+            torch.distributed.init_process_group(
+                "gloo",
+                init_method=meeting.as_uri(),
+                rank=rank,
+                world_size=world,
+                timeout=timedelta(seconds=LIMIT_S),
+            )
+        work()
         code = 0
     except BaseException:
         traceback.print_exc()
@@ -87,7 +97,7 @@ def step(number: int, model: nn.Sequential, optimizer: torch.optim.Optimizer) ->
     loss.backward()
     sum_replicated(model[2].parameters())
     optimizer.step()
-    return float(loss) * distributed.world_size()
+    return float(loss.detach()) * distributed.world_size()
 
 
 def fingerprint(model: nn.Sequential, optimizer: torch.optim.Optimizer) -> str:
