@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
+import multiprocessing
 import os
 import signal
-import shutil
+import sys
 import tempfile
 import time
 import traceback
@@ -29,48 +31,58 @@ WIDTH = 5
 """Odd, so that two ranks get shards of unequal size."""
 
 
-def run_ranks(world: int, work: Callable[[], Any]) -> list[int]:
-    """Exit codes of ranks that do the work. After one has died the others have some seconds."""
-    meeting = Path(tempfile.mkdtemp()) / "store"  # a port might be another's by then
-    alive = {_fork(rank, world, meeting, work): rank for rank in range(world)}
-    codes, deadline = [0] * world, time.monotonic() + LIMIT_S
-    while alive:
-        for pid in list(alive):
+_FORKS = multiprocessing.get_context("forkserver")
+# a process that has computed with torch can't be forked: its thread pool doesn't come along
+_FORKS.set_forkserver_preload(["tests.training.ranks"])
+
+
+def run_ranks(world: int, work: Callable[[], Any]) -> tuple[list[int], str]:
+    """Exit codes of ranks that do the work, and what they said.
+
+    Args:
+        world: how many.
+        work: can be pickled. After one rank has died the others have some seconds.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        arguments = (world, Path(scratch), work)
+        ranks = [_FORKS.Process(target=_rank, args=(rank, *arguments)) for rank in range(world)]
+        for rank in ranks:
+            rank.start()
+        deadline = time.monotonic() + LIMIT_S
+        while any(rank.exitcode is None for rank in ranks):
+            if any(rank.exitcode for rank in ranks):
+                deadline = min(deadline, time.monotonic() + GRACE_S)
             if time.monotonic() > deadline:
-                os.kill(pid, signal.SIGKILL)
-            found, status = os.waitpid(pid, os.WNOHANG)
-            if found:
-                codes[alive.pop(pid)] = code = os.waitstatus_to_exitcode(status)
-                deadline = min(deadline, time.monotonic() + (GRACE_S if code else LIMIT_S))
-        time.sleep(0.005)
-    shutil.rmtree(meeting.parent)
-    return codes
+                for rank in ranks:
+                    rank.kill()
+            time.sleep(0.005)
+        return [rank.exitcode or 0 for rank in ranks], (Path(scratch) / "said").read_text()
 
 
-def _fork(rank: int, world: int, meeting: Path, work: Callable[[], Any]) -> int:
-    child = os.fork()
-    if child:
-        return child
+def _rank(rank: int, world: int, scratch: Path, work: Callable[[], Any]) -> None:
+    said = os.open(scratch / "said", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(said, 2)
+    logging.getLogger("geovr").addHandler(logging.StreamHandler())
+    os.environ |= {
+        "RANK": str(rank), "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world),
+    }  # fmt: skip
+    if world > 1:
+        torch.distributed.init_process_group(
+            "gloo",
+            init_method=(scratch / "meeting").as_uri(),
+            rank=rank,
+            world_size=world,
+            timeout=timedelta(seconds=LIMIT_S),
+        )
     code = 1
     try:
-        logging.getLogger("geovr").addHandler(logging.StreamHandler())
-        os.environ |= {
-            "RANK": str(rank), "LOCAL_RANK": str(rank),
-            "WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world),
-        }  # fmt: skip
-        if world > 1:
-            torch.distributed.init_process_group(
-                "gloo",
-                init_method=meeting.as_uri(),
-                rank=rank,
-                world_size=world,
-                timeout=timedelta(seconds=LIMIT_S),
-            )
         work()
         code = 0
     except BaseException:
         traceback.print_exc()
     finally:
+        sys.stderr.flush()
         os._exit(code)
 
 
@@ -127,10 +139,16 @@ def train(place: Path, until: int, report: Path, **options: Any) -> None:
         report.write_text(json.dumps(told))
 
 
-def die_at(rank: int, at: int, counts: Path | None = None) -> None:
-    """SIGKILL this rank before its change number `at` to a store; or count the changes only."""
-    if distributed.rank() != rank:
-        return
+def train_and_die(
+    rank: int, at: int, counts: Path, place: Path, until: int, report: Path, **options: Any
+) -> None:
+    """SIGKILL to one rank before its change number `at` to a store; `counts` has their number."""
+    if distributed.rank() == rank:
+        _die_at(at, counts)
+    train(place, until, report, **options)
+
+
+def _die_at(at: int, counts: Path) -> None:
     done = 0
     for name in ("put", "remove"):
         original = getattr(Store, name)
@@ -140,8 +158,20 @@ def die_at(rank: int, at: int, counts: Path | None = None) -> None:
             if done == at:
                 os.kill(os.getpid(), signal.SIGKILL)
             done += 1
-            if counts is not None:
-                counts.write_text(str(done))
+            counts.write_text(str(done))
             return original(self, key, *rest)
 
         setattr(Store, name, change)
+
+
+def train_on_a_full_disk(ending: str, place: Path, until: int, report: Path) -> None:
+    """No room for keys of this ending."""
+    put = Store.put
+
+    def full(self: Store, key: str, data: bytes) -> str:
+        if key.endswith(ending):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), key)
+        return put(self, key, data)
+
+    Store.put = full  # type: ignore[method-assign]
+    train(place, until, report)
