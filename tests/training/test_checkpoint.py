@@ -6,6 +6,8 @@ import errno
 import json
 import logging
 import pickle
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -313,3 +315,30 @@ def test_the_manifest_says_what_it_holds(checkpoints: Checkpoints, store: Store)
     manifest = json.loads(store.get("training/key/steps/00000002/manifest.json"))
     assert manifest["step"] == 2 and set(manifest["files"]) == set(FILES)
     assert manifest["processes"] == 1 and manifest["torch"] == torch.__version__
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 KiB, where this account may mount one."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small file system needs more rights than this account has")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_disk_that_really_is_full_keeps_the_old_ones(small_disk: Path) -> None:
+    checkpoints = Checkpoints(Store.open(str(small_disk / "store")), "training/key", keep=9)
+    model, optimizer = made(width=1500)  # some 90 KB with its moments
+    steps(model, optimizer, 1)
+    with pytest.raises(StoreError, match="No space left on device") as told:
+        for step in range(1, 9):
+            saved(checkpoints, step, model, optimizer, {})
+    assert str(small_disk) in str(told.value)
+    kept = checkpoints.complete_steps()
+    assert kept and len(list(small_disk.rglob("*.*"))) == len(kept) * (len(FILES) + 1)
+    again = Checkpoints(Store.open(str(small_disk / "store")), "training/key", keep=1)
+    state = again.load_latest(model, optimizer)  # type: ignore[arg-type]
+    assert state == {"step": kept[-1]}
