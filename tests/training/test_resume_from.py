@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import shutil
@@ -14,7 +15,7 @@ import torch
 from geovr.errors import UserError
 from geovr.lineage import Part
 from geovr.stages.train import TrainConfig, training_key
-from geovr.storage import Store, StoreError, sha256_bytes
+from geovr.storage import Store, StoreError
 from geovr.training.checkpoint import Checkpoints
 from geovr.training.record import Record, differences, record_start, resumed_from
 from geovr.training.resume import ResumedCheckpoints
@@ -209,6 +210,45 @@ def test_killed_at_any_write_of_the_copy_it_starts_the_same(
     assert writes[-1] == f"training/{OTHER}/steps/00000002/manifest.json"
 
 
+def test_once_begun_it_needs_the_origin_no_more(origin: Store) -> None:
+    expected = going_on(origin)[1]
+    for key in origin.keys(f"training/{OTHER}"):
+        origin.remove(key)
+    going_on(origin, until=3)
+    shutil.rmtree(Path(origin.uri) / "training" / KEY)
+    assert going_on(Store.open(origin.uri)) == (3, expected)
+
+
+def test_without_a_sound_one_of_its_own_it_starts_from_the_origin_again(origin: Store) -> None:
+    expected = going_on(origin)
+    place = Path(origin.uri) / "training"
+    for path in place.glob(f"{OTHER}/steps/*/state.json"):
+        path.write_bytes(b"")
+    assert going_on(Store.open(origin.uri)) == expected
+    # and never from nothing, which would be another training under the same name
+    for path in place.glob("*/steps/*/state.json"):
+        path.write_bytes(b"")
+    with pytest.raises(UserError, match=r"train\.resume_from: .* has no sound checkpoint"):
+        going_on(Store.open(origin.uri))
+
+
+def test_a_copy_that_can_not_be_written_is_told(
+    origin: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = Store.put
+
+    def full(self: Store, key: str, data: bytes) -> str:
+        if key.endswith("steps/00000002/.metadata"):
+            raise OSError(errno.ENOSPC, "No space left on device", key)
+        return put(self, key, data)
+
+    with monkeypatch.context() as patch, pytest.raises(StoreError, match="can't be copied") as told:
+        patch.setattr(Store, "put", full)
+        going_on(origin)
+    assert "No space left on device" in str(told.value) and OTHER in str(told.value)
+    assert going_on(origin)[0] == 2
+
+
 # ---- real trainings
 
 
@@ -241,66 +281,6 @@ def test_a_training_goes_on_from_where_another_one_stands(
         prepared.train(tmp_path, **further(first, heads=model))
     with pytest.raises(UserError, match=rf"{OTHER}/config\.json is missing or unreadable"):
         prepared.train(tmp_path, **further(first, resume_from=OTHER))
-
-
-def test_a_kill_or_a_vanished_origin_costs_it_nothing(
-    prepared: Prepared, tmp_path: Path, first: Result, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    begun = shutil.copytree(tmp_path / "store", tmp_path / "begun")
-    expected = prepared.train(tmp_path, **further(first))
-    shutil.rmtree(tmp_path / "store")
-    begun.rename(tmp_path / "store")
-    put = Store.put
-
-    def killing(self: Store, key: str, data: bytes) -> str:
-        put(self, key, data)
-        if key.endswith("steps/00000005/manifest.json"):
-            raise Killed
-        return sha256_bytes(data)
-
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(Store, "put", killing)
-        prepared.train(tmp_path, **further(first))
-    shutil.rmtree(tmp_path / "store/training" / first.details["key"])
-    assert prepared.train(tmp_path, **further(first)).same(expected)
-
-
-def test_without_a_sound_one_of_its_own_it_starts_from_the_other_again(
-    prepared: Prepared, tmp_path: Path, first: Result, caplog: pytest.LogCaptureFixture
-) -> None:
-    expected = prepared.train(tmp_path, **further(first))
-    own = tmp_path / "store/training" / expected.details["key"]
-    (own / "finished.json").unlink()
-    for path in own.glob("steps/*/state.json"):
-        path.write_bytes(b"")
-    with caplog.at_level(logging.INFO, logger="geovr"):
-        assert prepared.train(tmp_path, **further(first)).same(expected)
-    assert f"going on from step 4 of training {first.details['key']}" in caplog.text
-    # and never from nothing, which would be another training under the same name
-    (own / "finished.json").unlink()
-    other = tmp_path / "store/training" / first.details["key"]
-    for path in (*own.glob("steps/*/state.json"), *other.glob("steps/*/state.json")):
-        path.write_bytes(b"")
-    with pytest.raises(UserError, match=r"train\.resume_from: .* has no sound checkpoint"):
-        prepared.train(tmp_path, **further(first))
-
-
-def test_a_copy_that_can_not_be_written_is_told(
-    prepared: Prepared, tmp_path: Path, first: Result, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    put = Store.put
-
-    def full(self: Store, key: str, data: bytes) -> str:
-        if key.endswith("steps/00000004/.metadata"):
-            raise OSError(28, "No space left on device", key)
-        return put(self, key, data)
-
-    with monkeypatch.context() as patch, pytest.raises(StoreError, match="can't be copied") as told:
-        patch.setattr(Store, "put", full)
-        prepared.train(tmp_path, **further(first))
-    assert "No space left on device" in str(told.value) and "steps/00000004" in str(told.value)
-    second = prepared.train(tmp_path, **further(first))
-    assert second.details["resumed_from"]["step"] == 4
 
 
 @pytest.mark.slow
