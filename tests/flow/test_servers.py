@@ -92,6 +92,7 @@ def s3(tmp_path: Path) -> Iterator[dict[str, str]]:
         server.wait()
 
 
+@pytest.mark.fault(52)
 def test_the_flow_with_its_store_and_videos_on_s3(
     workspace: Workspace, s3: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,6 +122,7 @@ def test_the_flow_with_its_store_and_videos_on_s3(
     assert not [p for p in written if SECRET.encode() in p.read_bytes()]
 
 
+@pytest.mark.fault(26)
 def test_writers_at_once_agree_on_one_object_of_a_real_s3(
     s3: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,6 +67,7 @@ def finished(root: Path) -> bool:
     return bool(list(root.glob("store/training/*/finished.json")))
 
 
+@pytest.mark.fault(46)
 def test_a_rerun_of_finished_training_writes_nothing(
     prepared: Prepared, tmp_path: Path, whole: Result, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -81,6 +82,7 @@ def test_a_rerun_of_finished_training_writes_nothing(
     assert again.details["mlflow_run_id"] == first.details["mlflow_run_id"]
 
 
+@pytest.mark.fault(31)
 def test_sigkill_then_a_rerun_ends_as_if_nothing_had_happened(
     prepared: Prepared, tmp_path: Path, whole: Result
 ) -> None:
@@ -89,6 +91,7 @@ def test_sigkill_then_a_rerun_ends_as_if_nothing_had_happened(
     assert prepared.train(tmp_path).same(whole)
 
 
+@pytest.mark.fault(35)
 @pytest.mark.slow
 def test_a_rerun_may_use_more_processes(prepared: Prepared, tmp_path: Path, whole: Result) -> None:
     """Two steps in this process, two under torchrun: one loss curve."""
@@ -124,6 +127,7 @@ def kill_when_written(patch: pytest.MonkeyPatch, ending: str, *, after: bool) ->
     patch.setattr(Store, "put", put)
 
 
+@pytest.mark.fault(31)
 @pytest.mark.parametrize(
     "ending, after",
     [
@@ -146,6 +150,7 @@ def test_killed_around_any_write(
     assert prepared.train(tmp_path).same(whole)
 
 
+@pytest.mark.fault(33)
 def test_a_damaged_newest_checkpoint_costs_a_step_and_a_warning(
     prepared: Prepared, tmp_path: Path, whole: Result, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -163,6 +168,7 @@ def test_a_damaged_newest_checkpoint_costs_a_step_and_a_warning(
     assert resumed.same(whole)
 
 
+@pytest.mark.fault(32)
 def test_sigterm_saves_the_step_in_hand(
     prepared: Prepared, tmp_path: Path, whole: Result, monkeypatch: pytest.MonkeyPatch
 ) -> None:
