@@ -91,9 +91,9 @@ def test_only_a_stride_beyond_the_gop_seeks(
     runs: list[int] = []
     real = video._read_run
 
-    def counting(container, stream, start, wanted, max_side):  # type: ignore[no-untyped-def]
+    def counting(container, stream, start, pts_N, wanted, max_side):  # type: ignore[no-untyped-def]
         runs.append(len(wanted))
-        return real(container, stream, start, wanted, max_side)
+        return real(container, stream, start, pts_N, wanted, max_side)
 
     monkeypatch.setattr(video, "_read_run", counting)
     for gop, expected in ((4, [1] * 6), (40, [6])):
