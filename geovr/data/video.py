@@ -217,7 +217,7 @@ def _read_run(
 def _refuse_damage(
     damaged: set[int], pts_N: np.ndarray, keys: np.ndarray, chosen: np.ndarray
 ) -> None:
-    """Frames refer to others as far as their group of pictures goes, and so does damage.
+    """Frames refer to others of their group of pictures, earlier and later, and damage spreads so.
 
     Raises:
         VideoError: when a group that a chosen frame belongs to is damaged.
@@ -226,8 +226,8 @@ def _refuse_damage(
     spoilt = np.isin(np.searchsorted(keys, chosen, side="right"), groups)
     if spoilt.any():
         raise VideoError(
-            f"{len(damaged)} of its frames are damaged, which spoils {spoilt.sum()} of its"
-            f" {len(chosen)} sampled ones",
+            f"{len(damaged)} of its frames are damaged, in groups of pictures with"
+            f" {spoilt.sum()} of its {len(chosen)} sampled ones",
             "copy it again; re-encoded, it is taken as it looks",
         )
 
