@@ -148,20 +148,28 @@ def _aside(what: str, name: str, reason: str, remedy: str) -> dict[str, str]:
     return {"what": what, "name": name, "reason": reason, "remedy": remedy}
 
 
+def _real(place: str) -> str:
+    """One name for a place, whatever links lead there; links in a circle have no other."""
+    return place if is_s3(place) else os.path.realpath(place)
+
+
 def _sources(
     media: Media, questions: list[Question], places: list[str]
 ) -> tuple[dict[str, _Source], list[dict[str, str]]]:
     """Clip id -> files. Every file is a clip of its own; several images of a question are one."""
     sources: dict[str, _Source] = {}
     refused = []
-    asked = {place if is_s3(place) else str(Path(place).resolve()) for place in places}
+    asked = {_real(place) for place in places}
     for name in media.names:
         shown = name.encode("utf-8", "backslashreplace").decode()
         if shown != name:
             refused.append(_aside("video", shown, "its name is not UTF-8", "rename it"))
             continue
-        place = media.uri_of(name)
-        if (place if is_s3(place) else str(Path(place).resolve())) in asked:
+        if "\0" in name:
+            shown = name.replace("\0", "\\0")
+            refused.append(_aside("video", shown, "its name holds a NUL", "correct the list"))
+            continue
+        if _real(media.uri_of(name)) in asked:
             continue  # a question file that lies among the videos
         suffix = Path(name).suffix.lower()
         if suffix not in VIDEO_SUFFIXES + IMAGE_SUFFIXES:

@@ -47,7 +47,7 @@ _GROUPS: dict[str, list[tuple[str, str]]] = {
         ("damage inside a group of pictures", "put aside, with the number of damaged frames"),
         ("the decoder crashes", "that file is put aside, the others are decoded"),
         ("the decoder hangs", "it is stopped and that file put aside"),
-        ("links, blanks, emoji, dots, long file names", "each is used or named; none leaves"),
+        ("links, blanks, emoji, dots, long file names", "each is used or named, and none leaves"),
         ("one content, two names; one name, new content", "decoded once; decoded again"),
         ("a file changes while it is read", "noticed by its digest and put aside"),
     ],
@@ -57,7 +57,7 @@ _GROUPS: dict[str, list[tuple[str, str]]] = {
         ("scenes shared by training and test", "a gate refuses and names them"),
     ],
     "storage": [
-        ("killed at any write", "the old state or the new one; a rerun completes"),
+        ("killed at any write", "never a mixture of old and new; a rerun completes"),
         ("disk full, failing or read-only", "an error names the file; earlier data stay"),
         ("one bit flipped in any file", "found by name before use; only that object is rebuilt"),
         ("S3 fails, stalls or sends too little", "bounded retries, then an error with the key"),
