@@ -387,13 +387,13 @@ def _write(
     )
 
     directory = start_output(output)
-    pd.DataFrame(rows, columns=list(CLIP_COLUMNS)).to_parquet(directory / "index.parquet")
-    pd.DataFrame(questions, columns=list(QUESTION_COLUMNS)).to_parquet(
-        directory / "questions.parquet"
-    )
-    pd.DataFrame(quarantine, columns=list(QUARANTINE_COLUMNS)).to_parquet(
-        directory / "quarantine.parquet"
-    )
+    for name, table, columns in (
+        ("index", rows, CLIP_COLUMNS),
+        ("questions", questions, QUESTION_COLUMNS),
+        ("quarantine", quarantine, QUARANTINE_COLUMNS),
+    ):
+        data = pd.DataFrame(table, columns=list(columns)).to_parquet()
+        write_atomic(directory / f"{name}.parquet", data)
     videos_aside = sum(row["what"] == "video" for row in quarantine)
     questions_aside = len(quarantine) - videos_aside
     clips = ClipSet.commit(
