@@ -86,6 +86,8 @@ def train(config: TrainConfig, *, clips: ClipSet, targets: TargetSet, output: Pa
                 )
             else:
                 log.info("train: %s is trained already; nothing to do", store.uri_of(prefix))
+                # for a run that was deleted meanwhile; the server is sent what it lacks
+                _log_curve(run, store.get(f"{prefix}/curve.jsonl", finished.curve_sha256))
             status = "FINISHED"
         except (KeyboardInterrupt, SystemExit, Interrupted):
             status = "KILLED"
@@ -97,6 +99,12 @@ def train(config: TrainConfig, *, clips: ClipSet, targets: TargetSet, output: Pa
             _write(config, clips, targets, output, inputs, key, prefix, finished, run_id, lineage)
         distributed.share_directory(output)
     return Checkpoint.load(output)
+
+
+def _log_curve(run: TrainingRun, lines: bytes) -> None:
+    for line in lines.splitlines():
+        metrics = json.loads(line)
+        run.log_metrics({k: v for k, v in metrics.items() if k != "step"}, int(metrics["step"]))
 
 
 def _close(run: TrainingRun, status: str, patience_s: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -204,6 +205,24 @@ def test_mlflow_has_one_run_with_the_curve(prepared: Prepared, tmp_path: Path) -
         run.data.metrics
     )
     assert {d.dataset.name for d in run.inputs.dataset_inputs} == {"clips", "targets"}
+
+
+@pytest.mark.fault(47)
+@pytest.mark.parametrize("exported", [True, False])
+def test_a_run_or_an_export_that_was_deleted_is_made_again(
+    prepared: Prepared, tmp_path: Path, whole: Result, exported: bool
+) -> None:
+    first = prepared.train(tmp_path)
+    client().delete_run(first.details["mlflow_run_id"])
+    shutil.rmtree(tmp_path / "checkpoint")
+    if not exported:
+        (model,) = tmp_path.glob("store/training/*/export/model.safetensors")
+        model.unlink()
+    again = prepared.train(tmp_path)
+    assert again.same(whole)
+    run_id = again.details["mlflow_run_id"]
+    assert run_id != first.details["mlflow_run_id"]
+    assert history(run_id) == list(enumerate(again.losses))
 
 
 @pytest.mark.parametrize(
