@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from geovr.artifacts import ClipSet, start_output
 from geovr.config import Config, StageConfig, digest
@@ -42,6 +43,14 @@ class DvcSource(Config):
     repo: str = Field(..., description="Directory or git URL of the repository.")
     rev: str | None = Field(None, description="Branch, tag or commit; the newest when not given.")
     path: str = Field(..., description="A tracked directory that holds videos and questions.")
+
+    @field_validator("repo")
+    @classmethod
+    def _no_secret(cls, repo: str) -> str:
+        # it is kept in manifests and told in messages
+        if re.match(r"https?://[^/@]*@|\w+://[^/@:]*:[^/@]*@", repo):
+            raise ValueError("holds a password or token; leave it to git's credential helper")
+        return repo
 
 
 class IngestConfig(StageConfig):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -54,10 +55,12 @@ def component(function: Any, output: Path, **arguments: Any) -> dict[str, Any]:
 
 @pytest.mark.fault(46)
 def test_a_step_that_kubeflow_tries_again_does_nothing_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blank_database: Path
 ) -> None:
     """With its output still there, and in another place, as a new pod has it."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "geovr-home").mkdir()
+    shutil.copy(blank_database, tmp_path / "geovr-home/mlflow.db")
     write_video(tmp_path / "videos/a.mp4", FOUR)
     write_video(tmp_path / "videos/b.mp4", FOUR[:3])
     config = {"store": str(tmp_path / "store"), "videos": str(tmp_path / "videos"), "workers": 1}
@@ -76,7 +79,7 @@ def test_a_step_that_kubeflow_tries_again_does_nothing_again(
     }  # fmt: skip
     told = component(check_clips, tmp_path / "report", **gate)
     assert component(check_clips, tmp_path / "report", **gate) == told
-    with pytest.raises(UserError, match="its content digest is .*, the run was told"):
+    with pytest.raises(UserError, match=r"its content digest is .*, the run was told"):
         component(check_clips, tmp_path / "report", **gate | {"clips_digest": "another"})
 
 
