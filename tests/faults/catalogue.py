@@ -103,11 +103,14 @@ _GROUPS: dict[str, list[tuple[str, str]]] = {
 }  # fmt: skip
 
 _LATER: dict[int, tuple[int, str]] = {
-    25: (7, "a proxy that fails every call of every stage"),
+    25: (7, "the last error names the key; a proxy that fails every call of every stage"),
+    27: (7, "removed by the bucket's lifecycle rule"),
     41: (6, ""),
     42: (6, ""),
-    52: (7, "the canary through KFP's metadata and the images"),
-    53: (7, "the other manifests of infra/kubernetes"),
+    46: (6, "promotion"),
+    51: (5, "furniture catalogues, the first archives"),
+    52: (7, "KFP's metadata and images"),
+    53: (7, "the manifests of infra/kubernetes"),
     54: (7, ""),
     55: (7, "images"),
 }
