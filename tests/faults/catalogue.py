@@ -104,7 +104,6 @@ _GROUPS: dict[str, list[tuple[str, str]]] = {
 
 _LATER: dict[int, tuple[int, str]] = {
     25: (7, "the last error names the key; a proxy that fails every call of every stage"),
-    27: (7, "removed by the bucket's lifecycle rule"),
     41: (6, ""),
     42: (6, ""),
     46: (6, "promotion"),

@@ -157,12 +157,24 @@ def test_a_conflict_is_asked_again_and_a_loser_reads_the_winner(store: Store) ->
 
 
 @pytest.mark.fault(27)
-def test_an_upload_that_never_ended_is_not_there(store: Store) -> None:
+def test_an_upload_that_never_ended_is_not_there_and_is_removed(store: Store) -> None:
     client = store.backend.client  # type: ignore[attr-defined]
-    place = {"Bucket": "bucket", "Key": f"{store.uri.rpartition('/')[2]}/key"}
-    upload = client.create_multipart_upload(**place)["UploadId"]
-    client.upload_part(**place, UploadId=upload, PartNumber=1, Body=b"part")
+    prefix = store.uri.rpartition("/")[2]
+    for key in ("key", "other/key"):
+        place = {"Bucket": "bucket", "Key": f"{prefix}/{key}"}
+        upload = client.create_multipart_upload(**place)["UploadId"]
+        client.upload_part(**place, UploadId=upload, PartNumber=1, Body=b"part")
+
+    def uploads() -> list[str]:
+        found = client.list_multipart_uploads(Bucket="bucket", Prefix=prefix).get("Uploads", [])
+        return [str(upload["Key"]) for upload in found]
+
+    assert len(uploads()) == 2
     assert not store.exists("key") and store.keys("") == [] and store.size("key") is None
     with pytest.raises(StoreError, match="no such object"):
         store.get("key")
     assert store.put_new("key", b"whole") == b"whole" == store.get("key")
+    store.remove_partial("other")
+    assert uploads() == [f"{prefix}/key"]
+    store.remove_partial("")
+    assert uploads() == [] and store.get("key") == b"whole"
