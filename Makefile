@@ -18,7 +18,7 @@ LOCK := pip compile pyproject.toml --group dev --universal --python-version 3.11
 LOCK_TEACHERS := pip compile --group pyproject.toml:teachers --no-deps --universal \
 	--python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
 
-.PHONY: help setup teachers lock demo test test-slow test-servers bench-targets check format \
+.PHONY: help setup teachers lock demo test test-slow test-servers faults bench-targets check format \
 	compile golden clean
 
 help: ## List the targets
@@ -54,6 +54,11 @@ test-slow: setup ## Tests that take minutes
 
 test-servers: setup ## Tests on real servers (REQUIRE_SERVERS=1: a missing one fails)
 	pytest -q -m servers
+
+faults: setup ## The tests that inject faults, and the table fault x outcome (REQUIRE_SERVERS=1: all)
+	@pytest -q -m "fault$(if $(filter 1,$(REQUIRE_SERVERS)),, and not servers)" \
+		--faults-report .pytest_cache/faults.json; code=$$?; \
+		python -m tests.faults.table .pytest_cache/faults.json && exit $$code
 
 bench-targets: setup ## Bytes of a clip's targets, and what each format changes in each loss
 	python -m tests.bench.targets

@@ -67,6 +67,13 @@ class Manifest(BaseModel):
     """Relative path -> sha256 of each file in the directory."""
     content_digest: str
     """sha256 over what the artifact says, without paths, times and code versions."""
+    seal: str = ""
+    """sha256 over the other fields."""
+
+    def sealed(self) -> Manifest:
+        """The same manifest with its seal."""
+        told = json.loads(self.model_dump_json(exclude={"seal"}))
+        return self.model_copy(update={"seal": digest(told)})
 
 
 class Artifact:
@@ -103,15 +110,22 @@ class Artifact:
                 " finished; run it again"
             )
         try:
-            manifest = Manifest.model_validate_json(path.read_text())
+            manifest = Manifest.model_validate_json(path.read_bytes())
         except ValidationError as error:
-            raise UserError(f"{path}: not a manifest this version reads: {error}") from None
+            raise UserError(
+                f"{path}: not a manifest this version reads, run the stage again: {error}"
+            ) from None
         if manifest.kind != cls.kind:
             raise UserError(f"{uri}: this is a {manifest.kind}, expected a {cls.kind}")
         if manifest.schema_version != SCHEMA_VERSION:
             raise UserError(
                 f"{path}: schema version {manifest.schema_version}, this version reads"
                 f" {SCHEMA_VERSION}; run the stage again"
+            )
+        if manifest != manifest.sealed():
+            raise UserError(
+                f"{path}: changed since it was written; run the stage that writes this"
+                f" {cls.kind} again"
             )
         for name, sha256 in manifest.files.items():
             file = directory / name
@@ -161,7 +175,7 @@ class Artifact:
             details=json.loads(canonical_json(details or {})),
             files=files,
             content_digest=digest({"kind": cls.kind, "schema": SCHEMA_VERSION, "is": content}),
-        )
+        ).sealed()
         write_atomic(
             directory / "manifest.json", (manifest.model_dump_json(indent=2) + "\n").encode()
         )

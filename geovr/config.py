@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,9 @@ C = TypeVar("C", bound="Config")
 
 SHARED_KEYS = ("store", "experiment")
 """Top-level keys of params.yaml that every stage's section inherits."""
+_MOST_BYTES = 1 << 20
+_MOST_VALUES = 100_000
+"""Of a params file, which has some hundred."""
 
 
 class Config(BaseModel):
@@ -79,30 +83,71 @@ def read_params(path: Path) -> dict[str, Any]:
     """Read a params file (YAML).
 
     Raises:
-        UserError: when it is missing, not YAML or not a mapping.
+        UserError: when it is missing, unreadable, too large, not YAML or not a mapping.
     """
     try:
-        values = yaml.safe_load(path.read_text())
+        if path.stat().st_size > _MOST_BYTES:
+            raise UserError(f"{path}: larger than a params file can be ({_MOST_BYTES} bytes)")
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path}: no such params file; give one with --params") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {error}") from None
-    if not isinstance(values, dict):
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not a UTF-8 text; --params takes a YAML file") from None
+    except OSError as error:
+        raise UserError(f"{path}: can't be read: {error.strerror}; check --params") from None
+    values = _parsed(text, str(path))
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise UserError(f"{path}: expected a mapping of stage sections at the top level")
     return values
 
 
+def _parsed(text: str, source: str) -> Any:
+    """The value of a YAML text, of kinds that JSON has too, and of bounded size.
+
+    Raises:
+        UserError: naming the source.
+    """
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{source}: not valid YAML: {error}") from None
+    # what stands behind an anchor counts each time it is referred to: written out, a few lines of
+    # anchors can be more than any memory holds, and one that refers to itself has no end
+    left, seen = [value], 0
+    while left:
+        one = left.pop()
+        seen += 1
+        if seen > _MOST_VALUES:
+            raise UserError(f"{source}: holds more than {_MOST_VALUES} values; use fewer anchors")
+        if isinstance(one, dict):
+            left += [*one, *one.values()]
+        elif isinstance(one, list):
+            left += one
+        elif not (one is None or isinstance(one, str | bool | int)) and not (
+            isinstance(one, float) and math.isfinite(one)
+        ):
+            raise UserError(f"{source}: {one!r} is no value of a params file; quote it as a text")
+    return value
+
+
 def stage_values(params: dict[str, Any], section: str) -> dict[str, Any]:
-    """One stage's section with the shared top-level keys merged in."""
+    """One stage's section with the shared top-level keys merged in.
+
+    Raises:
+        UserError: when the section is no mapping.
+    """
     shared = {key: params[key] for key in SHARED_KEYS if key in params}
-    return shared | dict(params.get(section) or {})
+    own = params.get(section) or {}
+    if not isinstance(own, dict):
+        raise UserError(f"section {section}: expected a mapping of keys to values, found {own!r}")
+    return shared | own
 
 
 def apply_overrides(values: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
     """Apply `a.b=value` overrides, where the value is read as YAML.
 
     Raises:
-        UserError: for an override without `=`.
+        UserError: for an override without `=`, of a key below a value, or with a broken value.
     """
     result: dict[str, Any] = json.loads(json.dumps(values))
     for override in overrides:
@@ -112,6 +157,10 @@ def apply_overrides(values: dict[str, Any], overrides: list[str]) -> dict[str, A
         *parents, leaf = key.split(".")
         node = result
         for parent in parents:
-            node = node.setdefault(parent, {})
-        node[leaf] = yaml.safe_load(text)
+            if node.get(parent) is None:
+                node[parent] = {}
+            node = node[parent]
+            if not isinstance(node, dict):
+                raise UserError(f"--set {override}: {parent} is a value, so has no keys")
+        node[leaf] = _parsed(text, f"--set {key}")
     return result

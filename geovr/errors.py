@@ -26,6 +26,6 @@ class TrainingDiverged(Exception):
 
 
 class StoreError(Exception):
-    """An object of the store is missing or damaged; the message names it and the remedy."""
+    """An object is missing or damaged, or can't be written; the message names it and the remedy."""
 
     exit_code = 1

@@ -82,7 +82,11 @@ def load_stock(directory: Path) -> Any:
 
     disable_progress_bar()
     model, report = Qwen3VLForConditionalGeneration.from_pretrained(
-        directory, dtype="auto", local_files_only=True, output_loading_info=True
+        directory,
+        dtype="auto",
+        local_files_only=True,
+        use_safetensors=True,
+        output_loading_info=True,
     )
     wrong = {name: found for name, found in report.items() if found}
     if wrong:

@@ -46,25 +46,46 @@ def sha256_file(path: Path) -> str:
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file so that a kill at any moment leaves the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _written_beside(path, data) as temporary:
-        temporary.replace(path)
-    _sync_directory(path.parent)
+    """Write a file so that a kill at any moment leaves the old file or the new one.
+
+    Raises:
+        StoreError: naming the file when the disk doesn't take it.
+    """
+    with _failures_named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _written_beside(path, data) as temporary:
+            temporary.replace(path)
+        _sync_directory(path.parent)
 
 
 def write_new(path: Path, data: bytes) -> bool:
-    """Write a file, all of it or nothing, unless there is one already; tells whether it did."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _written_beside(path, data) as temporary:
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            return False
-        except OSError:  # a file system without links; the later of two writers wins there
-            temporary.replace(path)
-    _sync_directory(path.parent)
+    """Write a file, all of it or nothing, unless there is one already; tells whether it did.
+
+    Raises:
+        StoreError: naming the file when the disk doesn't take it.
+    """
+    with _failures_named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _written_beside(path, data) as temporary:
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                return False
+            except OSError:  # a file system without links; the later of two writers wins there
+                temporary.replace(path)
+        _sync_directory(path.parent)
     return True
+
+
+@contextmanager
+def _failures_named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{path}: can't be written: {error.strerror or error}; make room or give access there,"
+            " then run the same command again; what was there before is whole"
+        ) from error
 
 
 @contextmanager

@@ -11,6 +11,8 @@ import pytest
 from geovr import tracking
 from tests.workspace import Workspace, make_template, make_workspace
 
+pytest_plugins = ("tests.faults.report",)
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # equal bytes are promised for an equal number of threads: here and in the processes tests start
 os.environ["OMP_NUM_THREADS"] = "1"

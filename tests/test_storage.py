@@ -52,11 +52,13 @@ def test_objects_come_back_and_are_listed(store: Store) -> None:
     store.remove("a/two.bin")
 
 
+@pytest.mark.fault(28)
 def test_a_missing_object_is_named(store: Store) -> None:
     with pytest.raises(StoreError, match=r"nothing\.bin: no such object"):
         store.get("nothing.bin")
 
 
+@pytest.mark.fault(24)
 def test_a_damaged_object_is_refused_by_name(store: Store) -> None:
     digest = store.put("data.bin", b"right")
     store.backend.write("data.bin", b"wrong")
@@ -83,11 +85,13 @@ def test_a_prefix_becomes_a_local_directory(s3: str, tmp_path: Path) -> None:
         localise(f"{s3}/empty", tmp_path / "there")
 
 
+@pytest.mark.fault(16)
 def test_a_key_can_not_leave_the_store(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="leaves the store"):
         LocalBackend(tmp_path / "store").write("../outside", b"x")
 
 
+@pytest.mark.fault(22)
 def test_a_kill_at_any_moment_of_a_write_leaves_old_or_new(tmp_path: Path) -> None:
     """The process dies before each system call of the write in turn."""
     target = tmp_path / "file.bin"
@@ -127,6 +131,7 @@ def test_a_kill_at_any_moment_of_a_write_leaves_old_or_new(tmp_path: Path) -> No
     assert {(9, b"old"), (9, b"new"), (0, b"new")} <= outcomes
 
 
+@pytest.mark.fault(26)
 def test_of_two_writers_of_a_new_object_the_first_wins(store: Store) -> None:
     assert store.put_new("a/new.bin", b"first") == b"first"
     assert store.put_new("a/new.bin", b"second") == b"first"
@@ -136,6 +141,7 @@ def test_of_two_writers_of_a_new_object_the_first_wins(store: Store) -> None:
     assert store.keys("a") == ["a/new.bin"]
 
 
+@pytest.mark.fault(26)
 def test_writers_at_once_agree_on_one_object(store: Store) -> None:
     with ThreadPoolExecutor(8) as pool:
         offered = [bytes([number]) * 1000 for number in range(8)]

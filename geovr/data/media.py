@@ -40,7 +40,8 @@ class Media:
             yield self._paths[name]
             return
         with tempfile.TemporaryDirectory(prefix="geovr-") as scratch:
-            path = Path(scratch) / Path(name).name
+            # a key may be longer than a file's name
+            path = Path(scratch) / f"file{Path(name).suffix}"
             path.write_bytes(self._store.get(name))
             yield path
 

@@ -39,7 +39,9 @@ def unseal(data: bytes) -> dict[str, np.ndarray]:
         header = json.loads(data[8 : 8 + length])
         sealed = header["__metadata__"]["sha256"]
         tensors: dict[str, np.ndarray] = load(data)
-    except (struct.error, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (
+        struct.error, ValueError, KeyError, TypeError, RecursionError, SafetensorError,
+    ) as error:  # fmt: skip
         raise BrokenObject(f"not a sealed object: {error}") from None
     if _digest(data) != sealed:
         raise BrokenObject("the tensors are not those that were sealed")

@@ -88,7 +88,7 @@ def read_questions(
         label: what to call it; its name when not given.
 
     Raises:
-        UserError: when the file is missing or as a whole not of a known layout.
+        UserError: when the file is missing, empty, or as a whole not of a known layout.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such question file; check ingest.questions")
@@ -99,6 +99,8 @@ def read_questions(
             found.questions.append(_question(record, split, layout, label, number))
         except _RecordError as error:
             found.refuse(f"{label}:{number}", str(error), "correct the record, or take it out")
+    if not found.questions and not found.faults:
+        raise UserError(f"{path}: holds no record; copy it again, or take it out")
     return found
 
 

@@ -1,6 +1,8 @@
 """Whether a video file was cut off, from the sizes that its outermost boxes announce.
 
-A copy or a download that broke off often still opens, and would pass for a shorter video.
+A copy or a download that broke off often still opens, and would pass for a shorter video. What
+says nowhere how long it is can't be told from a whole one where it ends between two parts: a
+fragmented mp4 behind a fragment, a live WebM behind a block.
 """
 
 from __future__ import annotations
@@ -9,7 +11,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
-_BOXES = (b"ftyp", b"moov", b"mdat", b"moof", b"free", b"skip", b"wide", b"styp", b"sidx", b"mfra")
+_BOXES = (
+    b"ftyp", b"moov", b"mdat", b"moof", b"free", b"skip", b"wide", b"styp", b"sidx", b"mfra",
+    b"ssix", b"prft", b"emsg", b"pdin", b"meta", b"udta", b"uuid",
+)  # fmt: skip
 
 
 def announced_size(path: Path) -> int | None:
@@ -22,11 +27,14 @@ def announced_size(path: Path) -> int | None:
 
 
 def _iso(file: BinaryIO, size: int) -> int | None:
-    at = 0
+    at, kind = 0, b""
     while at < size:
         file.seek(at)
         header = file.read(16)
-        if header[4:8] not in _BOXES:
+        if at and len(header) < 8:
+            return at + 8  # the file ends inside the header of a box
+        kind = header[4:8]
+        if kind not in _BOXES:
             return None
         length = int.from_bytes(header[:4], "big")
         if length == 1:
@@ -34,7 +42,8 @@ def _iso(file: BinaryIO, size: int) -> int | None:
         if length < 8:
             return None  # 0: up to the end of the file
         at += length
-    return at
+    # a fragment's index comes before its frames
+    return at + 8 if kind == b"moof" else at
 
 
 def _matroska(file: BinaryIO) -> int | None:

@@ -73,6 +73,8 @@ def decode_video(path: Path, sampler: SamplerConfig, limits: LimitsConfig) -> De
         "protocol_whitelist": "file",
         "format_whitelist": ",".join(CONTAINERS),
         "codec_whitelist": ",".join(CODECS),
+        # of frames that are larger than the header says
+        "max_pixels": str(limits.max_pixels),
     }
     try:
         with av.open(str(path), options=options) as container:
@@ -102,6 +104,7 @@ def _decode_container(container: Any, sampler: SamplerConfig, limits: LimitsConf
             "scale it down, or raise ingest.limits.max_pixels",
         )
     codec.thread_count = 1
+    codec.options = {"max_pixels": str(limits.max_pixels)}
     pts_N, keys_N, duration = _packet_index(container, stream)
     if duration > limits.max_duration_s:
         raise VideoError(
@@ -158,21 +161,25 @@ def _read_frames(
     stride = int(np.diff(chosen).min()) if len(chosen) > 1 else 0
     wanted = pts_N[chosen].tolist()
     found: dict[int, np.ndarray] = {}
+    damaged: set[int] = set()
     if stride > longest_gop:
         # else seeking would decode each group of pictures several times
         for place in chosen.tolist():
             before = keys[keys <= place]
             start = int(pts_N[before[-1]]) if len(before) else int(pts_N[0])
-            found |= _read_run(container, stream, start, {int(pts_N[place])}, max_side)
+            run = _read_run(container, stream, start, pts_N, {int(pts_N[place])}, max_side)
+            found, damaged = found | run[0], damaged | run[1]
     missing = set(wanted) - found.keys()
     if missing:
         # also where a seek came out behind its frame, as it can with open groups of pictures
-        found |= _read_run(container, stream, int(pts_N[0]), missing, max_side)
+        run = _read_run(container, stream, int(pts_N[0]), pts_N, missing, max_side)
+        found, damaged = found | run[0], damaged | run[1]
     lost = len(set(wanted) - found.keys())
     if lost:
         raise VideoError(
             f"{lost} of its {len(chosen)} sampled frames can't be decoded", "re-encode it"
         )
+    _refuse_damage(damaged, pts_N, keys, chosen)
     frames = [found[pts] for pts in wanted]
     if len({frame.shape for frame in frames}) > 1:
         raise VideoError("its frames change size", "re-encode it at one size")
@@ -180,18 +187,49 @@ def _read_frames(
 
 
 def _read_run(
-    container: Any, stream: Any, start: int, wanted: set[int], max_side: int
-) -> dict[int, np.ndarray]:
-    """The wanted frames that decoding from the key frame at or before `start` gives."""
+    container: Any, stream: Any, start: int, pts_N: np.ndarray, wanted: set[int], max_side: int
+) -> tuple[dict[int, np.ndarray], set[int]]:
+    """What decoding from the key frame at or before `start` gives: the wanted frames, and the
+    times of all those from `start` on that the decoder had to make up or to leave out.
+    """
     found: dict[int, np.ndarray] = {}
+    damaged: set[int] = set()
+    seen: set[int] = set()
     last = max(wanted)
     container.seek(start, stream=stream)
     for frame in container.decode(stream):
+        if frame.pts is None:
+            continue
+        seen.add(frame.pts)
+        # what comes before its key frame refers to frames that a seek has passed over
+        if frame.is_corrupt and frame.pts >= start:
+            damaged.add(frame.pts)
         if frame.pts in wanted:
             found[frame.pts] = _upright(frame, max_side)
-        if len(found) == len(wanted) or (frame.pts is not None and frame.pts > last):
+        if len(found) == len(wanted) or frame.pts > last:
             break
-    return found
+    if found:
+        between = (pts_N >= max(start, min(seen))) & (pts_N <= max(found))
+        damaged |= set(pts_N[between].tolist()) - seen
+    return found, damaged
+
+
+def _refuse_damage(
+    damaged: set[int], pts_N: np.ndarray, keys: np.ndarray, chosen: np.ndarray
+) -> None:
+    """Frames refer to others of their group of pictures, earlier and later, and damage spreads so.
+
+    Raises:
+        VideoError: when a group that a chosen frame belongs to is damaged.
+    """
+    groups = np.searchsorted(keys, np.searchsorted(pts_N, sorted(damaged)), side="right")
+    spoilt = np.isin(np.searchsorted(keys, chosen, side="right"), groups)
+    if spoilt.any():
+        raise VideoError(
+            f"{len(damaged)} of its frames are damaged, in groups of pictures with"
+            f" {spoilt.sum()} of its {len(chosen)} sampled ones",
+            "copy it again; re-encoded, it is taken as it looks",
+        )
 
 
 def _upright(frame: Any, max_side: int) -> np.ndarray:

@@ -36,16 +36,20 @@ def load_backbone(directory: Path, dtype: torch.dtype = torch.float32) -> tuple[
             f"{directory}: no config.json, so no model; `geovr init-model --output {directory}`"
             " makes a tiny one, or give the directory of a downloaded Qwen3-VL"
         )
-    config = AutoConfig.from_pretrained(directory, local_files_only=True)
+    if not any(directory.glob("*.safetensors")):
+        raise UserError(f"{directory}: no safetensors file of weights; other kinds are not opened")
+    # the directory is a stranger's: neither a pickle nor code in it is ever run
+    offline = {"local_files_only": True, "trust_remote_code": False}
+    config = AutoConfig.from_pretrained(directory, **offline)
     if config.model_type != "qwen3_vl":
         raise UserError(
             f"{directory}: this is a {config.model_type} model; GeoVR trains Qwen3-VL"
             " (model_type qwen3_vl)"
         )
     model = Qwen3VLForConditionalGeneration.from_pretrained(
-        directory, dtype=dtype, attn_implementation="sdpa", local_files_only=True
+        directory, dtype=dtype, attn_implementation="sdpa", use_safetensors=True, **offline
     )
-    processor = AutoProcessor.from_pretrained(directory, local_files_only=True)
+    processor = AutoProcessor.from_pretrained(directory, **offline)
     return prepare_backbone(model), processor
 
 

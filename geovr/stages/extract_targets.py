@@ -22,7 +22,7 @@ from geovr.config import StageConfig
 from geovr.data.target_format import TargetFormat
 from geovr.errors import UserError
 from geovr.launch_config import LaunchConfig
-from geovr.storage import Store
+from geovr.storage import Store, write_atomic
 from geovr.teachers.config import (
     DepthAnything3Config,
     OracleConfig,
@@ -158,7 +158,7 @@ def _write(
 
     directory = start_output(output)
     index = pd.DataFrame([made.index_row for made in done]).sort_values("clip_id")
-    index.to_parquet(directory / "index.parquet", index=False)
+    write_atomic(directory / "index.parquet", index.to_parquet(index=False))
     reused, others = sum(made.reused for made in done), len(clips.index) - len(done)
     first = read_targets(job.store, next(index.itertuples(index=False)))
     TargetSet.commit(

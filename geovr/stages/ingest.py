@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from geovr.artifacts import ClipSet, start_output
 from geovr.config import Config, StageConfig, digest
@@ -42,6 +43,14 @@ class DvcSource(Config):
     repo: str = Field(..., description="Directory or git URL of the repository.")
     rev: str | None = Field(None, description="Branch, tag or commit; the newest when not given.")
     path: str = Field(..., description="A tracked directory that holds videos and questions.")
+
+    @field_validator("repo")
+    @classmethod
+    def _no_secret(cls, repo: str) -> str:
+        # it is kept in manifests and told in messages
+        if re.match(r"https?://[^/@]*@|\w+://[^/@:]*:[^/@]*@", repo):
+            raise ValueError("holds a password or token; leave it to git's credential helper")
+        return repo
 
 
 class IngestConfig(StageConfig):
@@ -148,20 +157,28 @@ def _aside(what: str, name: str, reason: str, remedy: str) -> dict[str, str]:
     return {"what": what, "name": name, "reason": reason, "remedy": remedy}
 
 
+def _real(place: str) -> str:
+    """One name for a place, whatever links lead there; links in a circle have no other."""
+    return place if is_s3(place) else os.path.realpath(place)
+
+
 def _sources(
     media: Media, questions: list[Question], places: list[str]
 ) -> tuple[dict[str, _Source], list[dict[str, str]]]:
     """Clip id -> files. Every file is a clip of its own; several images of a question are one."""
     sources: dict[str, _Source] = {}
     refused = []
-    asked = {place if is_s3(place) else str(Path(place).resolve()) for place in places}
+    asked = {_real(place) for place in places}
     for name in media.names:
         shown = name.encode("utf-8", "backslashreplace").decode()
         if shown != name:
             refused.append(_aside("video", shown, "its name is not UTF-8", "rename it"))
             continue
-        place = media.uri_of(name)
-        if (place if is_s3(place) else str(Path(place).resolve())) in asked:
+        if "\0" in name:
+            shown = name.replace("\0", "\\0")
+            refused.append(_aside("video", shown, "its name holds a NUL", "correct the list"))
+            continue
+        if _real(media.uri_of(name)) in asked:
             continue  # a question file that lies among the videos
         suffix = Path(name).suffix.lower()
         if suffix not in VIDEO_SUFFIXES + IMAGE_SUFFIXES:
@@ -379,13 +396,13 @@ def _write(
     )
 
     directory = start_output(output)
-    pd.DataFrame(rows, columns=list(CLIP_COLUMNS)).to_parquet(directory / "index.parquet")
-    pd.DataFrame(questions, columns=list(QUESTION_COLUMNS)).to_parquet(
-        directory / "questions.parquet"
-    )
-    pd.DataFrame(quarantine, columns=list(QUARANTINE_COLUMNS)).to_parquet(
-        directory / "quarantine.parquet"
-    )
+    for name, table, columns in (
+        ("index", rows, CLIP_COLUMNS),
+        ("questions", questions, QUESTION_COLUMNS),
+        ("quarantine", quarantine, QUARANTINE_COLUMNS),
+    ):
+        data = pd.DataFrame(table, columns=list(columns)).to_parquet()
+        write_atomic(directory / f"{name}.parquet", data)
     videos_aside = sum(row["what"] == "video" for row in quarantine)
     questions_aside = len(quarantine) - videos_aside
     clips = ClipSet.commit(

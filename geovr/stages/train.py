@@ -88,6 +88,8 @@ def train(config: TrainConfig, *, clips: ClipSet, targets: TargetSet, output: Pa
                 )
             else:
                 log.info("train: %s is trained already; nothing to do", store.uri_of(prefix))
+                # for a run that was deleted meanwhile; the server is sent what it lacks
+                _log_curve(run, store.get(f"{prefix}/curve.jsonl", finished.curve_sha256))
             status = "FINISHED"
         except (KeyboardInterrupt, SystemExit, Interrupted):
             status = "KILLED"
@@ -117,6 +119,12 @@ def _record(
     if refusal:
         raise UserError(refusal)
     return lineage
+
+
+def _log_curve(run: TrainingRun, lines: bytes) -> None:
+    for line in lines.splitlines():
+        metrics = json.loads(line)
+        run.log_metrics({k: v for k, v in metrics.items() if k != "step"}, int(metrics["step"]))
 
 
 def _close(run: TrainingRun, status: str, patience_s: float) -> str:

@@ -45,6 +45,7 @@ def command(tmp_path: Path) -> tuple[str, ...]:
     return (sys.executable, str(program))
 
 
+@pytest.mark.fault(14, 15)
 def test_a_hang_a_crash_and_a_bug_cost_one_file_each(
     command: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -64,6 +65,7 @@ def test_a_hang_a_crash_and_a_bug_cost_one_file_each(
             pool.decode([files["bug"]], images=False)
 
 
+@pytest.mark.fault(14)
 def test_a_process_that_died_while_idle_is_replaced(tmp_path: Path) -> None:
     path = write_video(tmp_path / "v.mp4", EIGHT)
     with DecodePool(SamplerConfig(), LimitsConfig()) as pool:
@@ -84,6 +86,7 @@ def test_processes_that_never_start_stop_the_stage(tmp_path: Path) -> None:
         pool.decode([tmp_path / "v.mp4"], images=False)
 
 
+@pytest.mark.fault(7)
 def test_memory_is_limited_and_named_as_the_reason(tmp_path: Path) -> None:
     large = write_image(tmp_path / "large.png", size=(6000, 6000))
     small = write_video(tmp_path / "small.mp4", EIGHT)
@@ -94,6 +97,7 @@ def test_memory_is_limited_and_named_as_the_reason(tmp_path: Path) -> None:
         assert len(unseal(pool.decode([small], images=False))["frames_THWC"]) == 8
 
 
+@pytest.mark.fault(52)
 def test_no_secret_reaches_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hidden")
     seen = tmp_path / "seen"

@@ -46,6 +46,7 @@ def real_lengths(made: BatchMaker, questions: pd.DataFrame) -> dict[str, int]:
     return lengths
 
 
+@pytest.mark.fault(40)
 def test_the_limit_is_exact(clips: tuple[ClipSet, Any]) -> None:
     made, questions = maker(*clips, InputConfig())
     lengths = real_lengths(made, questions)
@@ -59,6 +60,7 @@ def test_the_limit_is_exact(clips: tuple[ClipSet, Any]) -> None:
     assert f"{too_long[0]} ({longest} tokens" in str(caught.value)
 
 
+@pytest.mark.fault(40)
 @pytest.mark.parametrize("pairing", ["doubled", "pairs"])
 def test_whole_frames_are_dropped_until_it_fits(clips: tuple[ClipSet, Any], pairing: str) -> None:
     config = InputConfig(frame_pairing=pairing, over_length="drop_frames")  # type: ignore[arg-type]

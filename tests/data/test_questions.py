@@ -120,6 +120,7 @@ BAD = {
 }  # fmt: skip
 
 
+@pytest.mark.fault(19)
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_line_is_named_and_the_rest_is_read(name: str, tmp_path: Path) -> None:
     bad, reason = BAD[name]
@@ -146,6 +147,7 @@ def test_separators_within_a_text_do_not_break_the_line(tmp_path: Path) -> None:
     assert [fault[0] for fault in found.faults] == ["q.jsonl:2"]
 
 
+@pytest.mark.fault(19)
 def test_files_that_are_bad_as_a_whole_are_the_users_mistake(tmp_path: Path) -> None:
     (tmp_path / "q.json").write_text('[\n{"id": 1},\n{"id": \n]')
     with pytest.raises(UserError, match=r"q\.json:4: broken JSON: Expecting value"):
@@ -184,6 +186,7 @@ def records(draw: st.DrawFn) -> Any:
     return draw(st.one_of(st.just(record), st.just(record), JSON))
 
 
+@pytest.mark.fault(19)
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

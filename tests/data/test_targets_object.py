@@ -166,6 +166,7 @@ SEALED = seal(
 )
 
 
+@pytest.mark.fault(24)
 @pytest.mark.parametrize("bit", [0, 3, 5, 7])
 def test_every_byte_of_an_object_is_sealed(bit: int) -> None:
     """Blanks that pad the header mean nothing and may change to other blanks; nothing else may."""
@@ -182,12 +183,14 @@ def test_every_byte_of_an_object_is_sealed(bit: int) -> None:
         assert all(tensors[name].tobytes() == originals[name].tobytes() for name in originals)
 
 
+@pytest.mark.fault(24, 50)
 @given(st.binary(max_size=200))
 def test_any_other_bytes_are_no_object(data: bytes) -> None:
     with pytest.raises(BrokenObject):
         unseal(data)
 
 
+@pytest.mark.fault(24, 50)
 @pytest.mark.parametrize("kept", [0, 7, 8, 60, len(SEALED) - 1])
 def test_a_cut_object_is_broken_and_so_is_one_with_more_behind(kept: int) -> None:
     with pytest.raises(BrokenObject):

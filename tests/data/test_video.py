@@ -91,9 +91,9 @@ def test_only_a_stride_beyond_the_gop_seeks(
     runs: list[int] = []
     real = video._read_run
 
-    def counting(container, stream, start, wanted, max_side):  # type: ignore[no-untyped-def]
+    def counting(container, stream, start, pts_N, wanted, max_side):  # type: ignore[no-untyped-def]
         runs.append(len(wanted))
-        return real(container, stream, start, wanted, max_side)
+        return real(container, stream, start, pts_N, wanted, max_side)
 
     monkeypatch.setattr(video, "_read_run", counting)
     for gop, expected in ((4, [1] * 6), (40, [6])):
@@ -133,13 +133,14 @@ LAYOUTS = {
 }
 
 
+@pytest.mark.fault(2, 3)
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_a_file_that_was_cut_off_says_so(name: str, tmp_path: Path) -> None:
     ending, options = LAYOUTS[name]
     source = write_video(tmp_path / "v.mp4", TENTHS, gop=4)
     whole = remux(source, tmp_path / f"whole.{ending}", options)
     assert numbers(decode_video(whole, SIX, LIMITS).frames_THWC) == [0, 8, 16, 23, 31, 39]
-    for share in (0.5, 0.9, 0.99):
+    for share in (0.1, 0.5, 0.9, 0.99):
         part = cut(whole, tmp_path / f"part.{ending}", share)
         with pytest.raises(VideoError, match=r"it is cut off: its header announces \d+ bytes"):
             decode_video(part, SIX, LIMITS)
@@ -154,6 +155,7 @@ def test_a_recording_without_sizes_is_read(tmp_path: Path) -> None:
         assert (decode_video(live, sampler, LIMITS).frames_THWC == expected.frames_THWC).all()
 
 
+@pytest.mark.fault(9)
 def test_variable_rates_are_sampled_by_time(tmp_path: Path) -> None:
     """A second of many frames, then nine of few: half a second apart all the same."""
     times = [n / 50 for n in range(50)] + [1 + n / 4 for n in range(36)]
@@ -180,6 +182,7 @@ def test_two_frames_a_second_between_four_and_thirty_two(
     assert len(set(decoded.frame_indices_T.tolist())) == count
 
 
+@pytest.mark.fault(8, 40)
 def test_one_frame_is_a_clip_of_one_frame(tmp_path: Path) -> None:
     for sampler in (SamplerConfig(), SIX, SamplerConfig(kind="uniform", num_frames=1)):
         decoded = decode_video(write_video(tmp_path / "v.mp4", [0.0]), sampler, LIMITS)
@@ -187,6 +190,7 @@ def test_one_frame_is_a_clip_of_one_frame(tmp_path: Path) -> None:
         assert decoded.frames_THWC.shape == (1, 48, 64, 3)
 
 
+@pytest.mark.fault(10)
 @pytest.mark.parametrize("turns", [1, 3])
 def test_rotation_holds_on_both_paths_and_when_scaled(turns: int, tmp_path: Path) -> None:
     for gop in (4, 40):
@@ -205,6 +209,7 @@ def test_codecs_beyond_the_list_are_refused_by_name(tmp_path: Path) -> None:
     assert "re-encode it as H.264" in caught.value.remedy
 
 
+@pytest.mark.fault(5)
 def test_containers_beyond_the_list_are_refused_whatever_their_name(tmp_path: Path) -> None:
     avi = encode(tmp_path / "v.avi", "mpeg4", range(4))
     with pytest.raises(VideoError, match="not a readable video") as caught:
@@ -233,6 +238,7 @@ DISGUISES = {
 }
 
 
+@pytest.mark.fault(6)
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("name", DISGUISES)
 def test_a_playlist_in_disguise_opens_nothing(
@@ -249,6 +255,7 @@ def test_a_playlist_in_disguise_opens_nothing(
         listener.accept()
 
 
+@pytest.mark.fault(7, 8)
 def test_huge_frames_and_lengths_are_refused_by_the_header(tmp_path: Path) -> None:
     huge = write_huge(tmp_path / "huge.mp4", 8192, 4624)
     with pytest.raises(VideoError, match="its frames are 8192x4624, over the limit") as caught:
@@ -270,6 +277,7 @@ def test_images_take_the_size_of_the_first_and_stand_upright(tmp_path: Path) -> 
     assert decoded.frames_THWC[0][:8, -8:].mean() > 200
 
 
+@pytest.mark.fault(1, 2, 5, 7)
 def test_bad_images_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no picture")
     (tmp_path / "empty.jpg").write_bytes(b"")

@@ -98,6 +98,7 @@ def test_directions_are_averaged_by_difficulty_not_by_item() -> None:
     assert scores.kinds[0].score.mean == pytest.approx(1 / 3)
 
 
+@pytest.mark.fault(43)
 def test_unreadable_numbers_are_counted() -> None:
     test = benchmark(3)
     texts = ["many" if kind == "room_size_estimation" else "A" for kind in test["kind"]]

@@ -54,6 +54,7 @@ def test_the_table_of_pairs_is_the_single_score() -> None:
     np.testing.assert_array_equal(table, expected)
 
 
+@pytest.mark.fault(43)
 @pytest.mark.parametrize(
     "text, expected",
     [
@@ -66,6 +67,7 @@ def test_choices(text: str, expected: float) -> None:
     assert score(text, "B", OPTIONS) == expected
 
 
+@pytest.mark.fault(43)
 @pytest.mark.parametrize(
     "text, expected",
     [
@@ -78,6 +80,7 @@ def test_numbers(text: str, expected: float) -> None:
     assert score(text, "3", None) == expected
 
 
+@pytest.mark.fault(43)
 @given(st.text(max_size=30), st.text(max_size=8), st.sampled_from([None, [], OPTIONS]))
 def test_scoring_never_raises_and_stays_between_0_and_1(
     text: str, answer: str, options: list[str] | None

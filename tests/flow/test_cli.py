@@ -34,6 +34,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.fault(31, 46)
 def test_the_seven_stages_then_killed_training_resumes(workspace: Workspace) -> None:
     """One workspace through all stages; the training is killed once and goes on bit for bit."""
     for stage in ("ingest", "check_clips", "extract_targets", "check_targets"):

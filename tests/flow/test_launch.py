@@ -47,6 +47,7 @@ def test_a_worker_reports_the_users_mistake_through_torchx(ready: Workspace) -> 
     assert "starting again" not in out
 
 
+@pytest.mark.fault(48)
 def test_paths_are_never_read_by_a_shell(ready: Workspace, tmp_path: Path) -> None:
     sentinel = tmp_path / "sentinel"
     output = f"artifacts/a b $(touch {sentinel.name}) ${{HOME}}"
@@ -56,6 +57,7 @@ def test_paths_are_never_read_by_a_shell(ready: Workspace, tmp_path: Path) -> No
     assert not list(ready.root.rglob("sentinel"))
 
 
+@pytest.mark.fault(32)
 @pytest.mark.slow
 def test_sigterm_saves_and_leaves_no_orphans(ready: Workspace) -> None:
     ready.params({"train": {"steps": 400}})

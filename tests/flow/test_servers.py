@@ -109,6 +109,7 @@ def test_a_large_object_is_written_in_parts_and_read_by_ranges(
         store.get("object", sha256)
 
 
+@pytest.mark.fault(52)
 def test_the_flow_with_its_store_and_videos_on_s3(
     workspace: Workspace, s3: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +139,7 @@ def test_the_flow_with_its_store_and_videos_on_s3(
     assert not [p for p in written if SECRET.encode() in p.read_bytes()]
 
 
+@pytest.mark.fault(26)
 def test_writers_at_once_agree_on_one_object_of_a_real_s3(
     s3: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,6 +103,7 @@ def only(value: float) -> torch.Tensor:
     return torch.full((T, H, W), value)
 
 
+@pytest.mark.fault(39)
 @pytest.mark.parametrize(
     "change",
     [

@@ -72,6 +72,7 @@ def test_the_command_line_prints_it(
     assert yaml.safe_load(capsys.readouterr().out) == job
 
 
+@pytest.mark.fault(53)
 @pytest.mark.parametrize("version", ["1.28", kubernetes_validate.latest_version()])
 def test_pod_templates_fit_the_schemas_of_kubernetes(job: dict[str, Any], version: str) -> None:
     for pod in pods(job):
@@ -128,6 +129,7 @@ def test_a_users_mistake_ends_the_job_and_everything_else_restarts_it(job: dict[
     assert job["spec"]["maxRetry"] == 5
 
 
+@pytest.mark.fault(53)
 def test_pods_are_restricted_and_have_what_training_needs(job: dict[str, Any]) -> None:
     for pod in pods(job):
         spec = pod["spec"]
@@ -155,6 +157,7 @@ def test_without_rdma_no_capability_is_added() -> None:
     assert "rdma/ib" not in container["resources"]["limits"]
 
 
+@pytest.mark.fault(52)
 def test_secrets_are_named_and_never_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "opensesame")
     text = json.dumps(render())
@@ -162,6 +165,7 @@ def test_secrets_are_named_and_never_read(monkeypatch: pytest.MonkeyPatch) -> No
     assert '"secretKeyRef": {"name": "store-access", "key": "secret"}' in text
 
 
+@pytest.mark.fault(52)
 @pytest.mark.parametrize(
     "name", ["HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "db_password", "OPENAI_API_KEY"]
 )
@@ -200,6 +204,7 @@ def test_node_0_is_the_rendezvous_of_all(job: dict[str, Any]) -> None:
     assert job["spec"]["plugins"] == {"svc": ["--publish-not-ready-addresses"], "env": []}
 
 
+@pytest.mark.fault(55)
 @pytest.mark.parametrize(
     ("override", "fault"),
     [

@@ -18,6 +18,7 @@ from geovr.launch_config import LaunchConfig
 from tests.workspace import Workspace
 
 
+@pytest.mark.fault(32)
 @pytest.mark.parametrize(
     ("codes", "error", "again"),
     [
@@ -72,6 +73,7 @@ def test_agents_of_all_nodes_end_with_the_code_of_the_mistake(
     assert agent._code(channel, workers) == code
 
 
+@pytest.mark.fault(36)
 def test_what_a_killed_agent_leaves_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -90,6 +92,7 @@ def test_what_a_killed_agent_leaves_is_ended(
             process.wait()
 
 
+@pytest.mark.fault(36)
 def test_an_agent_that_died_without_a_word_breaks_the_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,6 +146,7 @@ def kill_agent(workspace: Workspace, process: subprocess.Popen[str], node: int) 
     os.kill(agents(workspace.root)[node], signal.SIGKILL)
 
 
+@pytest.mark.fault(36)
 @pytest.mark.slow
 def test_a_killed_agent_costs_a_restart_and_no_work(workspace: Workspace) -> None:
     """Node 0 keeps the rendezvous and dies in training; node 1 dies before the nodes have met."""

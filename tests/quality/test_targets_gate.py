@@ -137,6 +137,7 @@ FAULTS: list[tuple[Plant, str]] = [
 """A fault in the targets of clip n, and what the gate says about it."""
 
 
+@pytest.mark.fault(28)
 def test_every_planted_fault_is_named_by_its_clip(tmp_path: Path) -> None:
     planted = Planted(tmp_path, clips=len(FAULTS) + 1)
     for number, (plant, _) in enumerate(FAULTS):
@@ -184,6 +185,7 @@ def test_no_targets_at_all_names_the_clips(planted: Planted) -> None:
         planted.check()
 
 
+@pytest.mark.fault(39)
 def test_an_undefined_scale_only_warns(planted: Planted, caplog: pytest.LogCaptureFixture) -> None:
     planted.change(0, metric_scale=0.0, metric_scale_valid=False)
     report = planted.check()

@@ -168,6 +168,7 @@ def test_another_seed_gives_other_rooms(rendered: Rendered, tmp_path: Path) -> N
     assert (tmp_path / name).read_bytes() != (rendered.root / name).read_bytes()
 
 
+@pytest.mark.fault(24)
 def test_a_rerun_makes_only_what_is_missing_or_damaged(tmp_path: Path) -> None:
     asked = config(tmp_path, train_scenes=5, test_scenes=3, processes=1)
     simulate(asked)
@@ -250,6 +251,7 @@ def _children(parent: int) -> list[int]:
     return found
 
 
+@pytest.mark.fault(22)
 def test_killed_halfway_it_leaves_whole_scenes_and_goes_on(
     rendered: Rendered, tmp_path: Path
 ) -> None:

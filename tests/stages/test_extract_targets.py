@@ -135,6 +135,7 @@ def test_the_gate_names_the_clip_with_bad_depth(
     assert "rooms/train-00004" not in str(error.value)
 
 
+@pytest.mark.fault(28)
 def test_missing_and_broken_targets_are_refused(workspace: Workspace, clips: ClipSet) -> None:
     targets = extract(workspace, clips)
     objects = list(targets.index["object_key"])

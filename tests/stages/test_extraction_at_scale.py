@@ -87,6 +87,7 @@ def objects(root: Path) -> list[Path]:
     return sorted((root / "store/targets").rglob("*.safetensors"))
 
 
+@pytest.mark.fault(17, 46)
 def test_a_rerun_makes_no_call_and_one_changed_clip_of_a_hundred_makes_one(work: Workspace) -> None:
     root = work.root
     first = extract(root)
@@ -111,6 +112,7 @@ def test_a_rerun_makes_no_call_and_one_changed_clip_of_a_hundred_makes_one(work:
     assert len(objects(root)) == CLIPS + 1
 
 
+@pytest.mark.fault(26)
 def test_two_jobs_on_one_store_agree(work: Workspace) -> None:
     command = ("geovr", "extract_targets", "--clips", "clips", "--output")
     jobs = [work.start(*command, name) for name in ("one", "two")]
@@ -127,6 +129,7 @@ def test_two_jobs_on_one_store_agree(work: Workspace) -> None:
     assert alone.index.equals(one.index)
 
 
+@pytest.mark.fault(22)
 def test_killed_in_the_middle_it_goes_on_without_repeating_work(work: Workspace) -> None:
     command = ("geovr", "extract_targets", "--clips", "clips", "--output", "targets")
     process = work.start(*command)
@@ -146,6 +149,7 @@ def test_killed_in_the_middle_it_goes_on_without_repeating_work(work: Workspace)
     assert whole.index.equals(resumed.index)
 
 
+@pytest.mark.fault(24)
 def test_damage_is_found_by_digest_and_left_to_the_gate_by_size(work: Workspace) -> None:
     first = extract(work.root)
     row = list(first.index.itertuples(index=False))[7]
@@ -162,6 +166,7 @@ def test_damage_is_found_by_digest_and_left_to_the_gate_by_size(work: Workspace)
     assert path.read_bytes() == sound
 
 
+@pytest.mark.fault(29)
 def test_another_format_makes_other_objects(work: Workspace) -> None:
     plain = extract(work.root)
     logs = extract(work.root, format={"depth": "log_u16"})

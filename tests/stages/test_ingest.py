@@ -86,6 +86,7 @@ BAD = {
 }
 
 
+@pytest.mark.fault(1, 2, 5, 6, 11)
 def test_bad_files_are_put_aside_by_name_and_never_stop_the_rest(
     broken: Path, tmp_path: Path
 ) -> None:
@@ -100,6 +101,7 @@ def test_bad_files_are_put_aside_by_name_and_never_stop_the_rest(
     counts_add_up(clips)
 
 
+@pytest.mark.fault(20)
 def test_real_footage_beside_broken_files_and_the_gate_refuses(
     broken: Path, workspace: Workspace
 ) -> None:
@@ -121,6 +123,7 @@ def test_real_footage_beside_broken_files_and_the_gate_refuses(
     assert "Few videos were put aside" in refused and "report.html" in refused
 
 
+@pytest.mark.fault(19)
 def test_bad_questions_are_put_aside_by_line(tmp_path: Path) -> None:
     write_video(tmp_path / "videos/a.mp4", EIGHT)
     choice = "Left?\nOptions:\nA. yes\nB. no\nAnswer with the option's letter."
@@ -152,6 +155,7 @@ def test_bad_questions_are_put_aside_by_line(tmp_path: Path) -> None:
     counts_add_up(clips)
 
 
+@pytest.mark.fault(19)
 def test_the_three_layouts(tmp_path: Path) -> None:
     for name in ("scannet/s1", "scannetppv2/s2", "rooms/s3"):
         write_video(tmp_path / f"videos/{name}.mp4", EIGHT)
@@ -200,6 +204,7 @@ def test_missing_sources_are_the_users_mistake(tmp_path: Path) -> None:
             questions=[{"path": str(tmp_path / "q.jsonl"), "split": "train"}])  # fmt: skip
 
 
+@pytest.mark.fault(40)
 def test_images_and_single_frames_are_clips_without_motion(tmp_path: Path) -> None:
     root = tmp_path / "videos"
     write_video(root / "one.mp4", [0.0])
@@ -218,6 +223,7 @@ def test_images_and_single_frames_are_clips_without_motion(tmp_path: Path) -> No
     assert clips.questions["clip_id"].tolist() == ["still.png+b.png"]
 
 
+@pytest.mark.fault(17, 24)
 def test_a_rerun_decodes_only_what_is_new_or_damaged(tmp_path: Path) -> None:
     root = tmp_path / "videos"
     for n in range(3):
@@ -238,6 +244,7 @@ def test_a_rerun_decodes_only_what_is_new_or_damaged(tmp_path: Path) -> None:
     assert run(tmp_path, videos=str(root)).manifest.details["decoded"] == 1
 
 
+@pytest.mark.fault(9)
 def test_frames_are_chosen_by_time_when_the_rate_varies(tmp_path: Path) -> None:
     times = [0.0, 0.1, 0.2, 0.3, 0.4, 2.0, 4.0, 6.0]
     path = write_video(tmp_path / "v.mp4", times)
@@ -263,6 +270,7 @@ def test_seeking_and_decoding_through_give_the_same_frames(
         assert abs(int(frame[40, 40, 0]) - int(picture(index)[40, 40, 0])) <= 3
 
 
+@pytest.mark.fault(10)
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
 def test_rotated_videos_come_upright(tmp_path: Path, turns: int) -> None:
     path = write_video(tmp_path / "v.mp4", EIGHT)
@@ -285,6 +293,7 @@ def test_two_a_second_within_bounds() -> None:
     assert count(3, 0.1) == 3
 
 
+@pytest.mark.fault(14, 15)
 def test_hanging_and_crashing_decoders_cost_one_file(tmp_path: Path) -> None:
     """A worker that hangs on one file and dies on another; the rest are decoded."""
     faulty = tmp_path / "faulty.py"
@@ -316,12 +325,14 @@ def test_hanging_and_crashing_decoders_cost_one_file(tmp_path: Path) -> None:
         assert pool.decode([files["fine"]], images=False)
 
 
+@pytest.mark.fault(7)
 def test_too_large_frames_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
     path = write_video(tmp_path / "v.mp4", EIGHT, size=(320, 240))
     with pytest.raises(VideoError, match="its frames are 320x240, over the limit"):
         decode_video(path, SamplerConfig(), LimitsConfig(max_pixels=64 * 48))
 
 
+@pytest.mark.fault(24)
 def test_a_clipset_that_exists_is_passed_on(tmp_path: Path) -> None:
     write_video(tmp_path / "videos/a.mp4", EIGHT)
     first = run(tmp_path, videos=str(tmp_path / "videos"))
@@ -333,6 +344,7 @@ def test_a_clipset_that_exists_is_passed_on(tmp_path: Path) -> None:
         ingest(config, output=tmp_path / "again")
 
 
+@pytest.mark.fault(28)
 def test_a_list_of_paths_names_what_is_missing(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", EIGHT)
     (tmp_path / "list.txt").write_text("# two\na.mp4\nb.mp4\n")
@@ -343,6 +355,7 @@ def test_a_list_of_paths_names_what_is_missing(tmp_path: Path) -> None:
     assert clip.frames_THWC.shape == (8, 48, 64, 3)
 
 
+@pytest.mark.fault(21)
 def test_leakage_between_train_and_test_is_refused(tmp_path: Path) -> None:
     from geovr.errors import GateRefused
 

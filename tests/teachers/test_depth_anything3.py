@@ -238,6 +238,7 @@ def test_fewer_clips_go_together_where_memory_is_short(ours: FoundationTeacher) 
     assert crowded.calls == [5, 2, 3, 1, 2]
 
 
+@pytest.mark.fault(29)
 def test_the_key_holds_what_decides_and_not_how_many_go_together() -> None:
     base = teacher()
     assert base.key() == teacher(clips_per_call=3).key()

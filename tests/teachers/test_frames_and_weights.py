@@ -125,6 +125,7 @@ def test_random_weights_are_the_seeds_and_leave_the_generator_alone() -> None:
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+@pytest.mark.fault(49, 55)
 def test_another_file_than_the_named_one_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     path.write_bytes(b"not even a pickle")
@@ -132,6 +133,7 @@ def test_another_file_than_the_named_one_is_refused_unread(tmp_path: Path) -> No
         load(path=str(path), sha256="0" * 64)
 
 
+@pytest.mark.fault(49)
 def test_a_pickle_without_a_known_digest_is_refused(tmp_path: Path) -> None:
     written(tmp_path / "model.pt")
     with pytest.raises(UserError, match=r"give weights\.sha256"):
@@ -148,6 +150,7 @@ class Planted:
         return (Path.touch, (self.path,))
 
 
+@pytest.mark.fault(49)
 def test_code_in_a_pickle_does_not_run_though_its_digest_is_right(tmp_path: Path) -> None:
     path, trace = tmp_path / "model.pt", tmp_path / "trace"
     torch.save({"model.trunk.weight": Planted(trace)}, path)
@@ -174,6 +177,7 @@ def test_weights_that_do_not_fit_are_refused_by_name(
     assert str(path) in str(error.value)
 
 
+@pytest.mark.fault(50)
 @pytest.mark.parametrize("content", [b"", b"\x08\0\0\0\0\0\0\0{}      ", b"x" * 100])
 @pytest.mark.parametrize("suffix", ["safetensors", "pt"])
 def test_a_broken_file_is_named(tmp_path: Path, suffix: str, content: bytes) -> None:

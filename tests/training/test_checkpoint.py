@@ -140,6 +140,7 @@ def test_no_checkpoint_is_no_state(store: Store) -> None:
     assert weights(model) == before
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize("how", ["flipped", "cut", "empty", "missing"])
 @pytest.mark.parametrize("name", FILES)
 def test_a_damaged_one_is_named_and_the_one_before_is_taken(
@@ -156,6 +157,7 @@ def test_a_damaged_one_is_named_and_the_one_before_is_taken(
     assert weights(model) == weights(expected)
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize("how", ["flipped", "cut", "empty"])
 def test_a_damaged_manifest_counts_as_damage(
     checkpoints: Checkpoints, store: Store, caplog: pytest.LogCaptureFixture, how: str
@@ -168,6 +170,7 @@ def test_a_damaged_manifest_counts_as_damage(
     assert "checkpoint of step 2 is broken" in caplog.text
 
 
+@pytest.mark.fault(33)
 def test_without_its_manifest_a_step_does_not_exist(
     checkpoints: Checkpoints, store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -192,6 +195,7 @@ def test_when_all_are_damaged_training_starts_anew(
     assert weights(model) == before and not optimizer.state
 
 
+@pytest.mark.fault(38)
 def test_another_models_checkpoint_is_refused(checkpoints: Checkpoints) -> None:
     model = nn.Sequential(nn.Linear(3, 5))
     with pytest.raises(
@@ -221,6 +225,7 @@ def test_a_removal_that_was_cut_short_leaves_no_step(
     assert len(store.keys("training")) == len(FILES) + 1  # and what was left of it is gone
 
 
+@pytest.mark.fault(23, 34)
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EROFS])
 @pytest.mark.parametrize("ending", [*FILES, "manifest.json"])
 def test_a_place_that_can_not_be_written_keeps_the_old_ones(
@@ -249,6 +254,7 @@ def test_a_place_that_can_not_be_written_keeps_the_old_ones(
     assert state is not None and state["step"] == 2
 
 
+@pytest.mark.fault(34)
 def test_the_next_save_raises_what_the_one_before_met(
     checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -273,6 +279,7 @@ class Sentinel:
         return Path.touch, (self.path,)
 
 
+@pytest.mark.fault(49)
 def test_metadata_of_others_is_never_opened(
     checkpoints: Checkpoints, store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -299,6 +306,7 @@ def test_metadata_that_changes_after_it_was_verified_is_not_opened(
     assert not sentinel.exists()
 
 
+@pytest.mark.fault(33)
 def test_a_broken_one_is_replaced_by_training_on(checkpoints: Checkpoints, store: Store) -> None:
     """It doesn't count among those that stay, so no good one goes for it."""
     damage(store, "__0_0.distcp", "flipped")

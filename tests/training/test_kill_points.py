@@ -71,6 +71,7 @@ def train(store: Store, asynchronous: bool, until: int) -> tuple[int, bytes]:
     return start, weights(model)
 
 
+@pytest.mark.fault(22, 31)
 @pytest.mark.parametrize("asynchronous", [True, False], ids=["beside training", "in line"])
 def test_at_every_write_the_old_or_the_new_one_stands(
     tmp_path: Path, kill_point: KillPoint, asynchronous: bool

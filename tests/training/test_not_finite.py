@@ -41,6 +41,7 @@ def spoil(patch: pytest.MonkeyPatch, steps: set[int], where: str) -> None:
     patch.setattr(Trainer, "_forward", forward)
 
 
+@pytest.mark.fault(37)
 @pytest.mark.parametrize("where", ["loss", "gradient"])
 def test_it_stops_and_keeps_the_batch_by_name(
     prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
@@ -60,6 +61,7 @@ def test_it_stops_and_keeps_the_batch_by_name(
     assert sorted(path.parent.name for path in stand) == ["00000001", "00000002"]
 
 
+@pytest.mark.fault(37)
 def test_it_is_left_out_and_counted_when_configured(
     prepared: Prepared,
     tmp_path: Path,
@@ -75,6 +77,7 @@ def test_it_is_left_out_and_counted_when_configured(
     assert result.details["final_loss"] == result.curve[2]["loss"]
 
 
+@pytest.mark.fault(37)
 def test_a_step_left_out_changes_nothing(
     prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -67,6 +68,7 @@ def finished(root: Path) -> bool:
     return bool(list(root.glob("store/training/*/finished.json")))
 
 
+@pytest.mark.fault(46)
 def test_a_rerun_of_finished_training_writes_nothing(
     prepared: Prepared, tmp_path: Path, whole: Result, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -81,6 +83,7 @@ def test_a_rerun_of_finished_training_writes_nothing(
     assert again.details["mlflow_run_id"] == first.details["mlflow_run_id"]
 
 
+@pytest.mark.fault(31)
 def test_sigkill_then_a_rerun_ends_as_if_nothing_had_happened(
     prepared: Prepared, tmp_path: Path, whole: Result
 ) -> None:
@@ -89,6 +92,7 @@ def test_sigkill_then_a_rerun_ends_as_if_nothing_had_happened(
     assert prepared.train(tmp_path).same(whole)
 
 
+@pytest.mark.fault(35)
 @pytest.mark.slow
 def test_a_rerun_may_use_more_processes(prepared: Prepared, tmp_path: Path, whole: Result) -> None:
     """Two steps in this process, two under torchrun: one loss curve."""
@@ -124,6 +128,7 @@ def kill_when_written(patch: pytest.MonkeyPatch, ending: str, *, after: bool) ->
     patch.setattr(Store, "put", put)
 
 
+@pytest.mark.fault(31)
 @pytest.mark.parametrize(
     "ending, after",
     [
@@ -146,6 +151,7 @@ def test_killed_around_any_write(
     assert prepared.train(tmp_path).same(whole)
 
 
+@pytest.mark.fault(33)
 def test_a_damaged_newest_checkpoint_costs_a_step_and_a_warning(
     prepared: Prepared, tmp_path: Path, whole: Result, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -163,6 +169,7 @@ def test_a_damaged_newest_checkpoint_costs_a_step_and_a_warning(
     assert resumed.same(whole)
 
 
+@pytest.mark.fault(32)
 def test_sigterm_saves_the_step_in_hand(
     prepared: Prepared, tmp_path: Path, whole: Result, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,6 +205,24 @@ def test_mlflow_has_one_run_with_the_curve(prepared: Prepared, tmp_path: Path) -
         run.data.metrics
     )
     assert {d.dataset.name for d in run.inputs.dataset_inputs} == {"clips", "targets"}
+
+
+@pytest.mark.fault(47)
+@pytest.mark.parametrize("exported", [True, False])
+def test_a_run_or_an_export_that_was_deleted_is_made_again(
+    prepared: Prepared, tmp_path: Path, whole: Result, exported: bool
+) -> None:
+    first = prepared.train(tmp_path)
+    client().delete_run(first.details["mlflow_run_id"])
+    shutil.rmtree(tmp_path / "checkpoint")
+    if not exported:
+        (model,) = tmp_path.glob("store/training/*/export/model.safetensors")
+        model.unlink()
+    again = prepared.train(tmp_path)
+    assert again.same(whole)
+    run_id = again.details["mlflow_run_id"]
+    assert run_id != first.details["mlflow_run_id"]
+    assert history(run_id) == list(enumerate(again.losses))
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from tests.training.test_resume import Killed, history, kill_when_written
 pytestmark = pytest.mark.usefixtures("tracked")
 
 
+@pytest.mark.fault(45)
 def test_training_ends_without_its_server_and_the_rerun_reports_every_step_once(
     prepared: Prepared,
     tmp_path: Path,
@@ -44,6 +45,7 @@ def test_training_ends_without_its_server_and_the_rerun_reports_every_step_once(
     assert not list(spool.iterdir())
 
 
+@pytest.mark.fault(45)
 @pytest.mark.parametrize("spool_survives", [True, False])
 def test_steps_trained_twice_are_reported_once(
     prepared: Prepared, tmp_path: Path, whole: Result, spool_survives: bool
@@ -62,6 +64,7 @@ def test_steps_trained_twice_are_reported_once(
     assert params["steps"] == "4"
 
 
+@pytest.mark.fault(45)
 def test_a_failing_server_gets_each_point_once(tmp_path: Path) -> None:
     """Every second call fails, after it took the points or before."""
     taken: list[int] = []
@@ -84,6 +87,7 @@ def test_a_failing_server_gets_each_point_once(tmp_path: Path) -> None:
     assert not (tmp_path / "spool.jsonl").exists()
 
 
+@pytest.mark.fault(45)
 def test_a_slow_server_keeps_nobody_waiting(tmp_path: Path) -> None:
     free = threading.Event()
 
@@ -98,6 +102,7 @@ def test_a_slow_server_keeps_nobody_waiting(tmp_path: Path) -> None:
     free.set()
 
 
+@pytest.mark.fault(45)
 def test_a_line_cut_off_by_a_kill_is_not_a_step(tmp_path: Path) -> None:
     path = tmp_path / "spool.jsonl"
     path.write_text('[0, 17, {"loss": 1.5}]\nnot json\n[1, 18, {"lo')

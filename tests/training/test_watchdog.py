@@ -18,6 +18,7 @@ pytestmark = pytest.mark.usefixtures("tracked")
 HANG = str(Path(__file__).with_name("hang.py"))
 
 
+@pytest.mark.fault(36)
 def test_the_ranks_that_are_behind_are_named() -> None:
     one = describe({0: (7, 2), 1: (7, 1), 2: (7, 2)}, 60)
     assert "step 7 has taken more than 60 s in rank 1, computing; 2 more wait for that" in one
@@ -27,6 +28,7 @@ def test_the_ranks_that_are_behind_are_named() -> None:
     assert "in ranks 0, 1, computing; stopping" in describe({0: (3, 1), 1: (3, 1)}, 9)
 
 
+@pytest.mark.fault(36)
 def test_a_step_that_hangs_ends_with_the_code_for_another_try(
     prepared: Prepared, tmp_path: Path
 ) -> None:
@@ -41,6 +43,7 @@ def test_a_step_that_hangs_ends_with_the_code_for_another_try(
     assert len(run(prepared, tmp_path, *PYTHON, step_timeout_s=60).curve) == 4
 
 
+@pytest.mark.fault(36)
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["hangs", "dies"])
 def test_a_rank_that_is_lost_is_named_and_stops_all(
