@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch._dynamo  # an optimizer's first step does, for a second: here once for all ranks
 from torch import nn
 
 from geovr import distributed
@@ -162,6 +163,28 @@ def _die_at(at: int, counts: Path) -> None:
             return original(self, key, *rest)
 
         setattr(Store, name, change)
+
+
+def train_and_die_writing(
+    at: int, counts: Path, place: Path, until: int, report: Path, **options: Any
+) -> None:
+    """Die before change number `at` to the files below `place`; Python tells of each."""
+    changes = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link"}
+    done = 0
+
+    def hear(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal done
+        if event not in changes or str(place) not in str(arguments[0]):
+            return
+        if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & os.O_CREAT):
+            return
+        if done == at:
+            os._exit(9)  # nothing is unwound or flushed
+        done += 1
+
+    sys.addaudithook(hear)
+    train(place, until, report, **options)
+    counts.write_text(str(done))
 
 
 def train_on_a_full_disk(ending: str, place: Path, until: int, report: Path) -> None:

@@ -37,6 +37,7 @@ def test_every_rank_writes_its_own_share(tmp_path: Path) -> None:
     assert set(written["files"]) == {".metadata", "__0_0.distcp", "__1_0.distcp", "state.json"}
 
 
+@pytest.mark.fault(35)
 @pytest.mark.parametrize("worlds", [(1, 2, 1), pytest.param((3, 2, 3), marks=pytest.mark.slow)])
 def test_another_number_of_ranks_goes_on_from_the_same_bits(
     tmp_path: Path, worlds: tuple[int, ...]
@@ -54,6 +55,7 @@ def test_another_number_of_ranks_goes_on_from_the_same_bits(
     np.testing.assert_allclose(seen["losses"], whole["losses"], rtol=1e-6)
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize(
     "name, how",
     [
@@ -118,6 +120,7 @@ def expected(begun: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str
     return seen["ended"], seen["losses"]
 
 
+@pytest.mark.fault(31)
 @pytest.mark.parametrize("rank, at", [(0, 1), (1, 1)])
 def test_a_killed_rank_costs_at_most_a_step(
     tmp_path: Path, begun: Path, expected: Any, rank: int, at: int
@@ -125,6 +128,7 @@ def test_a_killed_rank_costs_at_most_a_step(
     assert assert_resumed(tmp_path, begun, expected, rank, at) in (1, 2)
 
 
+@pytest.mark.fault(31)
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("asynchronous", [True, False], ids=["beside training", "in line"])
@@ -145,6 +149,7 @@ def test_a_rank_killed_at_any_change_costs_at_most_a_step(
     assert started_at == {1, 2, 3}
 
 
+@pytest.mark.fault(34)
 def test_a_full_disk_under_one_rank_is_told_by_both(
     tmp_path: Path, begun: Path, expected: Any
 ) -> None:

@@ -11,6 +11,7 @@ from tests.training.conftest import Prepared
 from tests.training.random_kills import Job, compare
 
 
+@pytest.mark.fault(31)
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.usefixtures("tracked")

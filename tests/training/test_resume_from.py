@@ -62,6 +62,7 @@ def test_a_start_is_recorded_once(store: Store) -> None:
     assert recorded(store) == record
 
 
+@pytest.mark.fault(38)
 @pytest.mark.parametrize(
     "changes, inputs, line",
     [
@@ -186,6 +187,7 @@ def test_a_broken_one_of_the_origin_is_passed_over_by_name(
     assert f"step 2 of training {KEY} is broken, trying the one before" in caplog.text
 
 
+@pytest.mark.fault(31)
 def test_killed_at_any_write_of_the_copy_it_starts_the_same(
     origin: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,6 +285,7 @@ def test_a_training_goes_on_from_where_another_one_stands(
         prepared.train(tmp_path, **further(first, resume_from=OTHER))
 
 
+@pytest.mark.fault(38)
 @pytest.mark.slow
 def test_two_processes_go_on_from_one_and_refuse_together(
     prepared: Prepared, tmp_path: Path, first: Result

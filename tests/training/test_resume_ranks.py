@@ -16,6 +16,7 @@ from tests.training.test_resume import kill_after
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tracked"), pytest.mark.timeout(900)]
 
 
+@pytest.mark.fault(31)
 @pytest.mark.parametrize("sharding", ["none", "full"])
 def test_killed_on_two_processes_it_ends_with_the_same_bytes(
     prepared: Prepared, tmp_path: Path, sharding: str
@@ -31,6 +32,7 @@ def test_killed_on_two_processes_it_ends_with_the_same_bytes(
     assert run(prepared, roots[1], *torchrun(2), **changes).same(whole)
 
 
+@pytest.mark.fault(35)
 def test_one_then_two_then_one_process(prepared: Prepared, tmp_path: Path, whole: Result) -> None:
     kill_after(start(prepared, tmp_path, *PYTHON), tmp_path, 1)
     kill_after(start(prepared, tmp_path, *torchrun(2)), tmp_path, 2)

@@ -52,7 +52,7 @@ def test_steps_trained_twice_are_reported_once(
 ) -> None:
     """Killed after step 3 with the newest checkpoint at 2; here, or on a node that is lost too."""
     with pytest.raises(Killed), pytest.MonkeyPatch.context() as patch:
-        kill_when_written(patch, "steps/00000004/model.safetensors", after=False)
+        kill_when_written(patch, "steps/00000004/__0_0.distcp", after=False)
         prepared.train(tmp_path, checkpoint_every=2)
     if not spool_survives:
         for path in (tmp_path / "geovr-home/spool").iterdir():
