@@ -117,7 +117,5 @@ def member_name(directory: str, reference: str) -> str | None:
     Backslashes count as slashes, as the programs that wrote such files had it.
     """
     name = posixpath.normpath(posixpath.join(directory, reference.replace("\\", "/")))
-    drive = name[1:2] == ":"
-    if name.startswith("/") or name == ".." or name.startswith("../") or drive or "\0" in name:
-        return None
-    return name
+    outside = name.startswith(("/", "../")) or name == ".."
+    return None if outside or reference[1:2] == ":" or "\0" in name else name

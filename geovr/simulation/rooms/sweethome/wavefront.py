@@ -17,6 +17,7 @@ IntArray = npt.NDArray[np.int64]
 Rgb = tuple[float, float, float]
 
 MOST_VERTICES = 200_000
+MOST_COORDINATES = 600_000
 MOST_TRIANGLES = 200_000
 MOST_CORNERS = 1_000
 """Of one polygon."""
@@ -64,13 +65,17 @@ def parse_obj(content: bytes) -> Obj:
     state_N: list[tuple[int, int, int]] = []  # material, vertices and coordinates so far
     materials: dict[str, int] = {"": 0}
     libraries: list[str] = []
-    material = 0
+    material = triangles = 0
     for line in content.replace(b"\\\r\n", b" ").replace(b"\\\n", b" ").splitlines():
         key, _, rest = line.lstrip().replace(b"\t", b" ").partition(b" ")
         if key == b"v":
             vertices.append(rest)
         elif key == b"f":
-            polygons.append(rest.split())
+            corners = rest.split(None, MOST_CORNERS)
+            if len(corners) > MOST_CORNERS:
+                raise Refused(f"a polygon has more than {MOST_CORNERS} corners")
+            triangles += max(len(corners) - 2, 1)
+            polygons.append(corners)
             state_N.append((material, len(vertices), len(uvs)))
         elif key == b"vt":
             uvs.append(rest)
@@ -79,14 +84,13 @@ def parse_obj(content: bytes) -> Obj:
             material = materials.setdefault(name, len(materials))
         elif key == b"mtllib":
             libraries.append(rest.strip().decode("utf-8", "replace"))
-    if len(vertices) > MOST_VERTICES or len(uvs) > 4 * MOST_VERTICES:
-        raise Refused(f"more than {MOST_VERTICES} vertices")
-    if sum(max(len(corners) - 2, 0) for corners in polygons) > MOST_TRIANGLES:
-        raise Refused(f"more than {MOST_TRIANGLES} triangles")
-    if max(map(len, polygons), default=0) > MOST_CORNERS:
-        raise Refused(f"a polygon has more than {MOST_CORNERS} corners")
-    if len(materials) > MOST_MATERIALS:
-        raise Refused(f"more than {MOST_MATERIALS} materials")
+        # here, before lists of what isn't wanted fill the memory
+        if len(vertices) > MOST_VERTICES or len(uvs) > MOST_COORDINATES:
+            raise Refused(f"more than {MOST_VERTICES} vertices")
+        if triangles > MOST_TRIANGLES:
+            raise Refused(f"more than {MOST_TRIANGLES} triangles")
+        if len(materials) > MOST_MATERIALS or len(libraries) > MOST_MATERIALS:
+            raise Refused(f"more than {MOST_MATERIALS} materials")
 
     vertices_V3 = _numbers(vertices, 3)
     if not (np.abs(vertices_V3) <= MOST_COORDINATE).all():
