@@ -10,7 +10,7 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ On Debian or Ubuntu, without root:
   dpkg-deb -x sweethome3d-furniture_*_all.deb furniture
 then --furniture furniture/usr/share/sweethome3d/furniture. Elsewhere, download the "3D models \
 libraries" from Sweet Home 3D's web site and give the directory that holds the .sh3f files."""
+READER_VERSION = 1
+"""Part of the digest: raise it when the same files give other pieces or models."""
 MODELS_KEPT = 256
 """Models a process keeps in memory."""
 NAMES_TOLD = 12
@@ -48,8 +50,9 @@ Skipped = dict[str, dict[str, int]]
 class Catalogue:
     """The usable pieces of a directory of furniture libraries.
 
-    `digest` is that of the libraries' bytes and names, for a scene's key. `refused` gathers what
-    was refused since opening, by "file: name", because its model can't be used.
+    `digest` is that of the libraries' bytes and names and of this reader's version, for a scene's
+    key. `refused` gathers the pieces that were drawn and passed over because of their models, with
+    the reason.
     """
 
     directory: Path
@@ -108,8 +111,12 @@ class Catalogue:
             tuple(libraries),
             tuple(pieces),
             {reason: dict(sorted(names.items())) for reason, names in sorted(skipped.items())},
-            digest([(library.file, library.sha256) for library in libraries]),
+            digest([READER_VERSION, *((library.file, library.sha256) for library in libraries)]),
         )
+
+    def for_scene(self) -> Catalogue:
+        """The same with an empty `refused`, which then tells of one scene, in any process."""
+        return replace(self, refused={})
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -133,18 +140,12 @@ class Catalogue:
         return None
 
     def model(self, piece: Piece) -> Model | None:
-        """The model of a piece; None, a log line and an entry in `refused` for one of no use."""
+        """The model of a piece; None, and an entry in `refused`, for one that can't be used."""
         item = piece.item
-        name = f"{item.file}: {item.name} ({item.member})"
-        try:
-            mesh = _mesh(self.directory / item.file, item)
-        except Refused as error:
-            if name not in self.refused:
-                log.warning("furniture: %s is left out: %s", name, error)
-            self.refused[name] = str(error)
+        mesh = _mesh(self.directory / item.file, item)
+        if isinstance(mesh, str):
+            self.refused[_full_name(item)] = mesh
             return None
-        for fault in mesh.faults:
-            log.debug("furniture: %s: %s; a plain colour is taken", name, fault)
         source = {
             "model": item.name,
             "catalogue": item.file,
@@ -191,9 +192,21 @@ def open_catalogue(directory: Path, expected_digest: str) -> Catalogue:
 
 
 @lru_cache(maxsize=MODELS_KEPT)
-def _mesh(path: Path, item: Item) -> Mesh:
-    with Archive(path) as archive:
-        return load_mesh(archive, item)
+def _mesh(path: Path, item: Item) -> Mesh | str:
+    """The mesh of an item, or why it is refused, which is logged once."""
+    try:
+        with Archive(path) as archive:
+            mesh = load_mesh(archive, item)
+    except Refused as error:
+        log.warning("furniture: %s is left out: %s", _full_name(item), error)
+        return str(error)
+    for fault in mesh.faults:
+        log.debug("furniture: %s: %s; a plain colour is taken", _full_name(item), fault)
+    return mesh
+
+
+def _full_name(item: Item) -> str:
+    return f"{item.file}: {item.name} ({item.member})"
 
 
 def _files(directory: Path) -> list[Path]:

@@ -181,6 +181,10 @@ def test_a_refused_model_is_passed_over_and_named(tmp_path: Path) -> None:
         f"tiny.sh3f: {word} chair (tests/broken.obj)" for word in ("Red", "Tan", "Blue")
     }
     assert "not finite" in next(iter(catalogue.refused.values()))
+    scene = catalogue.for_scene()
+    assert not scene.refused
+    assert {drawn(scene, seed=seed).source["model"] for seed in range(8)} == {"Sound chair"}
+    assert scene.refused == catalogue.refused  # known ones are told of again
 
 
 def test_what_is_drawn_hangs_on_the_seed_and_the_bytes_alone(tmp_path: Path) -> None:

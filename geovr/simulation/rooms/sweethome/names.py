@@ -31,7 +31,7 @@ _PLANTS = (
 )  # fmt: skip
 
 KINDS: tuple[Kind, ...] = (
-    Kind("chair", ("chair", "class seat"), (0.55, 1.4), (0.55, 1.4)),
+    Kind("chair", ("chair", "class seat"), (0.5, 1.4), (0.55, 1.4)),
     Kind("armchair", ("armchair",), (0.5, 1.4), (0.5, 1.5)),
     Kind(
         "sofa",
@@ -66,7 +66,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("tv", ("tv", "tv 16:9"), (0.4, 1.5), (0.6, 2.2)),
     Kind("lamp", ("lamp", "floor lamp", "saloon lamp"), (0.9, 2.2), (0.9, 2.3)),
     Kind("plant", _PLANTS, (0.4, 2.3), (0.4, 2.3)),
-    Kind("piano", ("grand piano", "upright piano", "piano"), (0.7, 1.6), (1.2, 3.0)),
+    Kind("piano", ("grand piano", "upright piano", "piano"), (0.7, 1.9), (1.2, 3.0)),
     Kind("fireplace", ("fireplace",), (0.6, 2.4), (0.6, 2.6)),
     Kind("refrigerator", ("refrigerator", "fridge"), (0.7, 2.2), (0.7, 2.2)),
     Kind("stove", ("stove", "cooker"), (0.7, 1.4), (0.7, 1.6)),
