@@ -51,12 +51,24 @@ def test_archives_that_are_too_large_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_library(tmp_path / "a.sh3f", [item()])
-    for limit in ("MOST_ARCHIVE_BYTES", "MOST_MEMBERS", "MOST_UNPACKED_BYTES"):
+    limits = (
+        "MOST_ARCHIVE_BYTES", "MOST_DIRECTORY_BYTES", "MOST_MEMBERS", "MOST_UNPACKED_BYTES",
+    )  # fmt: skip
+    for limit in limits:
         with monkeypatch.context() as patch, pytest.raises(UserError, match=r"a\.sh3f: "):
             patch.setattr(archives, limit, 3)
             Catalogue.open(tmp_path)
     with Archive(path) as archive, pytest.raises(Refused, match="more than 10"):
         archive.read("tests/chair/chair.obj", 10)
+
+
+def test_an_archive_of_the_large_kind_is_refused_before_its_list_is_read(tmp_path: Path) -> None:
+    path = write_library(tmp_path / "a.sh3f", [item()])
+    content = path.read_bytes()
+    locator = b"PK\6\7" + struct.pack("<LQL", 0, len(content) - 22, 1)
+    path.write_bytes(content[:-22] + locator + content[-22:])
+    with pytest.raises(UserError, match="list of members"):
+        Catalogue.open(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04" + bytes(40)])

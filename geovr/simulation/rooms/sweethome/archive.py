@@ -7,6 +7,7 @@ in an archive or in a model never becomes a path on this machine.
 from __future__ import annotations
 
 import posixpath
+import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -15,6 +16,8 @@ from types import TracebackType
 from geovr.errors import UserError
 
 MOST_ARCHIVE_BYTES = 1 << 30
+MOST_DIRECTORY_BYTES = 16 << 20
+"""Of the list of members, which a zip reader holds in memory many times its size."""
 MOST_MEMBERS = 50_000
 MOST_UNPACKED_BYTES = 2 << 30
 """Of all members of an archive together."""
@@ -40,6 +43,8 @@ class Archive:
         try:
             if path.stat().st_size > MOST_ARCHIVE_BYTES:
                 raise self._damage(f"larger than {MOST_ARCHIVE_BYTES >> 20} MiB")
+            if _directory_bytes(path) > MOST_DIRECTORY_BYTES:
+                raise self._damage("a list of members that is far too long")
             self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
             raise self._damage(f"no sound zip archive ({error})") from None
@@ -109,6 +114,23 @@ class Archive:
             f"{self.path}: {what}; it is no furniture library to be trusted: take it out of the "
             "--furniture directory, or download it again"
         )
+
+
+def _directory_bytes(path: Path) -> int:
+    """Bytes of a zip archive's directory as its last record states; 0 if there is none.
+
+    The extension for archives of over 4 GiB, which no library is, counts as endless.
+    """
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - (1 << 16) - 42))
+        tail = file.read()
+    at = len(tail) - 22 if tail[-22:-18] == b"PK\5\6" else tail.rfind(b"PK\5\6")
+    if at < 0 or len(tail) - at < 22:
+        return 0
+    if tail[max(at - 20, 0) :].startswith(b"PK\6\7"):
+        return 1 << 62
+    (size,) = struct.unpack_from("<I", tail, at + 12)
+    return int(size)
 
 
 def member_name(directory: str, reference: str) -> str | None:
