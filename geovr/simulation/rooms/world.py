@@ -7,6 +7,7 @@ Legend: V vertices, F faces, P corners of the floor, N frames, H W pixels.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +19,34 @@ IntArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Thing:
-    """A piece of furniture in the room."""
+    """A piece of furniture where it stands."""
 
-    category: str
-    vertices_V3: FloatArray
+    category: str  # as questions name it, singular, lower case: "chair", "trash bin"
+    vertices_V3: FloatArray  # world, metres
     faces_F3: IntArray
-    colour_F3: Float32Array
-    centre_3: FloatArray
-    size_3: tuple[float, float, float]
-    yaw: float
-    source: dict[str, str] | None = None
+    colour_F3: Float32Array  # linear reflectance of each face
+    centre_3: FloatArray  # centre of its oriented box
+    size_3: tuple[float, float, float]  # width, depth, height along the thing's own axes, metres
+    yaw: float  # radians, counter-clockwise about z; its front looks along -y before turning
+    source: dict[str, str] | None = None  # model, author, licence, for catalogue models
+
+
+@dataclass(frozen=True)
+class FurnishedRoom:
+    """A room with its furniture; doors and windows are part of the shell, not things."""
+
+    floor_P2: FloatArray  # corners, counter-clockwise; right angles only (rectangle or L)
+    height: float
+    things: tuple[Thing, ...]
+    shell: Any  # the renderer's own: textured floor, walls, ceiling, doors, windows
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a camera saw of a room."""
+
+    camera_from_world_N44: FloatArray
+    intrinsics_33: FloatArray
+    depth_NHW: Float32Array  # z-depth, metres
+    instance_NHW: npt.NDArray[np.uint8]  # 0 is the shell, k is things[k - 1]
+    timestamps_N: FloatArray  # seconds
