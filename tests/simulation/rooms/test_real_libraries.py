@@ -10,6 +10,7 @@ import io
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ import trimesh
 from geovr.simulation.rooms.catalogue import HOW_TO_GET_IT, Catalogue
 from geovr.simulation.rooms.sweethome.archive import Archive, Refused
 from geovr.simulation.rooms.sweethome.model import MOST_FACES, MOST_OBJ_BYTES, load_mesh
+from geovr.simulation.rooms.sweethome.properties import Item
 
 pytestmark = pytest.mark.servers
 INSTALLED = Path("/usr/share/sweethome3d/furniture")
@@ -38,12 +40,16 @@ def download(directory: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def libraries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     named = Path(os.environ.get("GEOVR_FURNITURE", INSTALLED))
     if any(named.glob("*.sh3f")):
-        return named
+        yield named
+        return
     if os.environ.get("REQUIRE_SERVERS") == "1":
-        return download(tmp_path_factory.mktemp("libraries"))
+        directory = tmp_path_factory.mktemp("libraries")
+        yield download(directory)
+        shutil.rmtree(directory)
+        return
     pytest.skip("NO FURNITURE LIBRARIES: set GEOVR_FURNITURE, or install sweethome3d-furniture")
 
 
@@ -92,14 +98,14 @@ def test_every_usable_model_is_sound_and_what_another_reader_finds(
     assert len(refused) < len(catalogue.pieces) / 20
 
 
-def other_area(content: bytes, item: object) -> float:
+def other_area(content: bytes, item: Item) -> float:
     """Surface of a model in its catalogue's size, by trimesh's reader."""
     mesh = trimesh.load(io.BytesIO(content), file_type="obj", force="mesh", process=False)
-    if item.rotation is not None:  # type: ignore[attr-defined]
+    if item.rotation is not None:
         turn = np.eye(4)
-        turn[:3, :3] = np.reshape(item.rotation, (3, 3))  # type: ignore[attr-defined]
+        turn[:3, :3] = np.reshape(item.rotation, (3, 3))
         mesh.apply_transform(turn)
-    width, depth, height = item.size_m  # type: ignore[attr-defined]
+    width, depth, height = item.size_m
     mesh.apply_translation(-mesh.bounds[0])
     mesh.apply_scale(np.array([width, height, depth]) / mesh.extents)
     return float(mesh.area)
