@@ -18,7 +18,9 @@ from typing import Annotated, Any
 import typer
 
 from geovr.cli_inspect import inspecting, reconstruct
+from geovr.cli_options import OutputOption, ParamsOption, SetOption
 from geovr.cli_plan import plan, recipes
+from geovr.cli_report import report
 from geovr.stages import STAGES, Stage
 
 app = typer.Typer(
@@ -39,13 +41,6 @@ SUMMARIES = {
     "evaluate": "Answer the test questions, and score the answers beside the baselines.",
     "register": "Register the model version, and decide on promotion.",
 }
-
-ParamsOption = Annotated[Path, typer.Option(help="File with one section per stage, or a recipe.")]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="Override, e.g. --set train.steps=100.")
-]
-OutputOption = Annotated[Path | None, typer.Option(help="Directory of the artifact to write.")]
-
 
 LAUNCH_OPTIONS = {
     "scheduler": (str | None, "local_cwd, local_docker or kubernetes."),
@@ -225,6 +220,7 @@ def init_model(
 
 app.add_typer(inspecting, name="inspect")
 app.command()(reconstruct)
+app.command()(report)
 app.command()(plan)
 app.command()(recipes)
 
@@ -265,12 +261,9 @@ def promote(
     """
     from geovr.promotion import promote as run
     from geovr.stages import BY_NAME
-    from geovr.stages.register import RegisterConfig
-    from geovr.stages.run import stage_config
+    from geovr.stages.run import optional_config
 
-    config: Any = RegisterConfig()
-    if params.exists() or params != Path("params.yaml") or overrides:
-        config = stage_config(BY_NAME["register"], params, overrides or [])
+    config: Any = optional_config(BY_NAME["register"], params, overrides or [])
     champion = run(
         config.model_name if model is None else model,
         version,

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from geovr import distributed
-from geovr.errors import GateRefused, Interrupted
+from geovr.errors import GateRefused, Interrupted, UserError
 from geovr.home import home
 from geovr.metric_spool import MetricSpool, Point
 
@@ -224,6 +224,25 @@ def reopen(run_id: str) -> Iterator[Run]:
         return
     with _open(client(), run_id) as opened:
         yield opened
+
+
+def tags_of(run_id: str) -> dict[str, str]:
+    """Tags of a run.
+
+    Raises:
+        UserError: when there is no such run.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return dict(client().get_run(run_id).data.tags)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        raise UserError(
+            f"{run_id}: no such run at {redacted(tracking_uri())}; MLFLOW_TRACKING_URI names"
+            " another server"
+        ) from None
 
 
 @contextmanager

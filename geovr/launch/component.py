@@ -55,19 +55,19 @@ def run_component(
                     " stage that writes it again"
                 )
         places = {name: place for name, (place, _) in inputs.items()}
-        run(stage_name, config, places, Path(output))
+        seconds = run(stage_name, config, places, Path(output))
         manifest = Manifest.model_validate_json((Path(output) / "manifest.json").read_text())
-        told |= {"status": "done", "output": output}
+        told |= {"status": "done", "output": output, "seconds": seconds}
         return {
             "digest": manifest.content_digest,
-            "seconds": round(time.monotonic() - began, 1),
+            "seconds": round(seconds, 1),
             **manifest.counts,
         }
     except Exception as error:
         told |= {"error": type(error).__name__, "message": str(error)}
         raise
     finally:
-        told["seconds"] = time.monotonic() - began
+        told.setdefault("seconds", time.monotonic() - began)
         directory = os.environ.get("GEOVR_RUN_LOG")
         if directory:
             write_atomic(Path(directory) / f"{stage_name}.json", json.dumps(told).encode())

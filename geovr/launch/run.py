@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from geovr import records
 from geovr.config import StageConfig
 from geovr.errors import UserError
 from geovr.launch_config import LaunchConfig
@@ -12,14 +13,17 @@ from geovr.stages import BY_NAME
 from geovr.stages.run import call
 
 
-def run(stage_name: str, config: StageConfig, inputs: dict[str, str], output: Path) -> None:
-    """Run a stage where its config says.
+def run(stage_name: str, config: StageConfig, inputs: dict[str, str], output: Path) -> float:
+    """Run a stage where its config says, and keep a record of it: all doors pass here.
 
     Args:
         stage_name: of geovr.stages.STAGES.
         config: of the stage; `launch` says where, for those that can run on several processes.
         inputs: artifact name -> directory or s3:// URI.
         output: directory to write.
+
+    Returns:
+        seconds it took.
 
     Raises:
         UserError, GateRefused, Interrupted: what the stage raised, wherever it ran.
@@ -29,13 +33,17 @@ def run(stage_name: str, config: StageConfig, inputs: dict[str, str], output: Pa
     stage = BY_NAME[stage_name]
     launch: LaunchConfig = getattr(config, "launch", LaunchConfig())
     inside_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
-    if launch.scheduler == "inline" or inside_torchrun:
-        call(stage, config, inputs, output)
-    elif launch.scheduler == "kubernetes":
-        cluster.run(stage, config, launch, inputs, output)
-    else:
-        local.require_visible(config, launch, output)
-        local.run(stage, config, launch, inputs, output)
+
+    def start() -> None:
+        if launch.scheduler == "inline" or inside_torchrun:
+            call(stage, config, inputs, output)
+        elif launch.scheduler == "kubernetes":
+            cluster.run(stage, config, launch, inputs, output)
+        else:
+            local.require_visible(config, launch, output)
+            local.run(stage, config, launch, inputs, output)
+
+    return records.recorded(stage_name, config.store, output, start)
 
 
 def dry_run(stage_name: str, config: StageConfig, inputs: dict[str, str]) -> str:
