@@ -10,7 +10,9 @@ Counted = tuple[tuple[str, int], ...]
 
 _TAKEN: dict[str, tuple[str, ...]] = {
     "ingest": ("videos_in", "questions_in"),
+    "check_clips": ("clips", "questions"),
     "extract_targets": ("clips_in",),
+    "check_targets": ("clips", "targets"),
     "train": ("clips",),
     "evaluate": ("questions",),
 }
@@ -78,12 +80,12 @@ def _row(run: Run, part: Part, name: str) -> Row:
         again = (len(runs) - 1, runs[-1].seconds) if len(runs) > 1 else None
         manifest = made.manifest
     if part.verdict is not None:
-        found = part.verdict.findings
+        found, counts = part.verdict.findings, part.verdict.counts
         held = sum(finding.success for finding in found)
         refused = not part.verdict.passed
         return Row(
             name, began, seconds, again,
-            taken=tuple(part.verdict.counts.items()),
+            taken=tuple((n, counts[n]) for n in _TAKEN[part.stage] if n in counts),
             made=(("expectations held", held),),
             aside=(("expectations failed", len(found) - held),) if held < len(found) else (),
             verdict="refused" if refused else "passed",
@@ -118,8 +120,8 @@ def _registered(run: Run, part: Part, row: Row) -> Row:
         return Row(row.name, missing=part.missing)
     return Row(
         row.name, row.began, row.seconds, row.again,
-        taken=(("checkpoints", 1),),
-        made=(("versions", 1),),
+        taken=(("checkpoint", 1),),
+        made=(("version", 1),),
         notes=(f"{told['name']} version {told['version']}, promotion {told['decision']}",),
         missing=part.missing,
     )  # fmt: skip

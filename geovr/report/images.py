@@ -31,6 +31,6 @@ def _fitted(image: Image.Image, how: Image.Resampling) -> Image.Image:
 
 def _uri(image: Image.Image, kind: str) -> str:
     data = io.BytesIO()
-    options = {"quality": 85} if kind == "JPEG" else {"optimize": True}
+    options = {"quality": 88} if kind == "JPEG" else {"optimize": True}
     image.save(data, format=kind, **options)
     return f"data:image/{kind.lower()};base64,{base64.b64encode(data.getvalue()).decode()}"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup, escape
 
 from geovr.data.clips import read_clip
 from geovr.errors import StoreError
@@ -34,7 +35,12 @@ def make_page(run: Run, config: ReportConfig) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": duration, "percent": percent, "signed": signed}
+    environment.filters |= {
+        "duration": duration,
+        "percent": percent,
+        "signed": signed,
+        "breakable": breakable,
+    }
     rows = flow_rows(run)
     scores = _scores(run)
     worst, no_worst = worst_answers(run, config)
@@ -149,3 +155,8 @@ def percent(share: float) -> str:
 def signed(share: float) -> str:
     """A difference in percent points."""
     return f"{100 * share:+.1f}"
+
+
+def breakable(name: str) -> Markup:
+    """A name that may break after its underscores."""
+    return escape(name).replace("_", Markup("_<wbr>"))

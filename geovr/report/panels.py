@@ -196,7 +196,10 @@ def _panel(
     speakers = _in_one_unit(panel, teacher, said)
     _draw_shots(panel, clip, places, speakers, config.frames)
     if speakers:
-        paths = [(name, camera_centres(one)[:, [0, 2]]) for name, one in speakers.items()]
+        paths = [
+            (name, camera_centres(one, from_first=True)[:, [0, 2]])
+            for name, one in speakers.items()
+        ]
         who = " and ".join("the teacher" if name == "teacher" else "the model" for name, _ in paths)
         panel.plan = plan(paths, panel.unit, f"camera path of {panel.clip_id} by {who}, from above")
     return panel
