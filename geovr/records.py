@@ -15,17 +15,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
 from geovr import distributed
-from geovr.artifacts import Kind, Manifest
+from geovr.artifacts import Artifact, Kind, Manifest
 from geovr.config import Config, digest
 from geovr.errors import GateRefused, StoreError, UserError
 from geovr.storage import Store, write_atomic
 
 log = logging.getLogger("geovr")
+A = TypeVar("A", bound=Artifact)
 
 _NOT_KEPT = ("data_docs/", "report.html")
 """A gate's pages of every expectation, some megabytes; the page that records are read for."""
@@ -66,13 +67,13 @@ class Kept:
             raise StoreError(f"{name}: no file of that {self.runs[-1].manifest.kind}")
         return self.store.get(_file_key(sha256), sha256)
 
-    def write_to(self, directory: Path) -> Path:
-        """The artifact as a directory again, for kinds of which every file is kept."""
+    def open(self, cls: type[A], directory: Path) -> A:
+        """The artifact again, in a directory; without the files that are not kept."""
         manifest = self.runs[-1].manifest
-        for name in manifest.files:
+        for name in filter(_is_kept, manifest.files):
             write_atomic(directory / name, self.file(name))
         write_atomic(directory / "manifest.json", manifest.model_dump_json(indent=2).encode())
-        return directory
+        return cls(directory, manifest)
 
 
 def recorded(stage: str, store: str, output: Path, run: Callable[[], object]) -> float:

@@ -113,7 +113,7 @@ class Gatherer:
         try:
             kept = records.find(self._stores.values(), kind, digest)
             if artifact is None and kept is not None:
-                artifact = KINDS[kind].load(kept.write_to(self._scratch / f"{kind}-{digest}"))
+                artifact = kept.open(KINDS[kind], self._scratch / f"{kind}-{digest}")
         except (StoreError, UserError) as error:
             return Part(stage, artifact, missing=str(error))
         if artifact is None:

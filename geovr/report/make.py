@@ -127,4 +127,4 @@ def _of_mlflow_run(run_id: str, scratch: Path) -> Artifact:
             f"{run_id}: no record of its {kind} in {store}; give the directory that register or"
             " evaluate wrote"
         )
-    return KINDS[kind].load(kept.write_to(scratch / "root"))
+    return kept.open(KINDS[kind], scratch / "root")
