@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
 import json
 import os
 import select
@@ -37,13 +38,20 @@ def program() -> str:
     pytest.skip("NO CHROMIUM: install Debian's package chromium to run this test")
 
 
+def _moved(descriptor: int) -> int:
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD, 20)
+    os.close(descriptor)
+    return moved
+
+
 class Browser:
     """One tab."""
 
     def __init__(self, chromium: str, profile: Path) -> None:
         down_read, self._down = os.pipe()
         self._up, up_write = os.pipe()
-        # Chromium reads commands from descriptor 3 and answers on 4, whatever ours are called
+        # Chromium reads commands from descriptor 3 and answers on 4; ours must not be these
+        down_read, up_write = (_moved(end) for end in (down_read, up_write))
         script = f'exec 3<&{down_read} 4>&{up_write}; exec "$0" "$@"'
         self._log = (profile.parent / "chromium.log").open("w+")
         self._process = subprocess.Popen(

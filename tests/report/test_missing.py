@@ -116,6 +116,7 @@ def test_lost_answers_and_clips_are_told(own: Workspace, flown: Workspace) -> No
     assert page.text.count("no such object; run the stage that writes it again") == 2
 
 
+@pytest.mark.slow
 def test_a_refused_gate_is_shown_with_its_rows(own: Workspace) -> None:
     """The gate refused, and the user went on by hand: the page doesn't hide it."""
     store = ["--set", f"store={own.root / 'second'}"]

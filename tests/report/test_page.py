@@ -177,7 +177,9 @@ def test_a_run_is_found_by_its_mlflow_id_when_its_directories_are_gone(
 
 
 def test_mlflow_has_the_page(flown: Workspace, source: str) -> None:
-    logged = list((flown.root / ".geovr/mlflow-artifacts").rglob("report/report.html"))
+    run = flown.manifest("checkpoint")["details"]["mlflow_run_id"]
+    place = flown.root / ".geovr/mlflow-artifacts"
+    logged = list(place.glob(f"*/{run}/artifacts/report/report.html"))
     assert [path.read_text() for path in logged] == [source]
 
 
