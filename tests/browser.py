@@ -122,11 +122,13 @@ class Browser:
         )  # fmt: skip
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self._ask("Emulation.setEmulatedMedia", features=scheme)
-        self._events.clear()
-        self._ask("Page.navigate", url=url)
-        deadline = time.monotonic() + 60
-        while not any(event.get("method") == "Page.loadEventFired" for event in self._events):
-            self._events.append(self._receive(deadline - time.monotonic()))
+        # a place in the page that is open already would not be loaded anew
+        for place in ("about:blank", url):
+            self._events.clear()
+            self._ask("Page.navigate", url=place)
+            deadline = time.monotonic() + 60
+            while not any(event.get("method") == "Page.loadEventFired" for event in self._events):
+                self._events.append(self._receive(deadline - time.monotonic()))
 
     def requested(self) -> list[str]:
         """What the page has asked for since it was opened, itself included."""
@@ -145,9 +147,21 @@ class Browser:
     def wait_for(self, script: str, patience_s: float = 60) -> None:
         """Wait until an expression is true."""
         deadline = time.monotonic() + patience_s
-        while not self.value(script):
+        while not self.value(f"Boolean({script})"):
             assert time.monotonic() < deadline, f"never true: {script}"
             time.sleep(0.1)
+
+    def write(self, selector: str, text: str) -> None:
+        """Write into a field as by hand."""
+        self.value(f"document.querySelector({json.dumps(selector)}).focus()")
+        self._ask("Input.insertText", text=text)
+
+    def rest(self, seconds: float) -> None:
+        """Let the page finish what it draws."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.value("1")
+            time.sleep(0.2)
 
     def screenshot(self, path: Path, *, whole: bool = False) -> Path:
         """A PNG of the window, or of the whole page."""
