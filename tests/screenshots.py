@@ -47,15 +47,11 @@ def _run_of(page: Path) -> str:
 
 
 def _report(seen: Browser, page: Path, output: Path) -> None:
-    """The desk sees its scores and a clip by day, the phone its beginning by night."""
-    seen.open(page.as_uri(), width=1280, height=860, dark=False)
+    """The desk sees scores and a clip by day, the phone the page's beginning by night."""
+    seen.open(f"{page.as_uri()}#scores", width=1280, height=1660, dark=False)
     _keep(seen, output / "report-desk.png")
-    seen.open(f"{page.as_uri()}#clips", width=1280, height=860, dark=False)
-    _keep(seen, output / "report-clips.png")
-    seen.open(page.as_uri(), width=390, height=860, dark=True, scale=2)
+    seen.open(page.as_uri(), width=390, height=1140, dark=True, scale=1.5)
     _keep(seen, output / "report-phone.png")
-    seen.open(f"{page.as_uri()}#scores", width=390, height=860, dark=True, scale=2)
-    _keep(seen, output / "report-phone-scores.png")
 
 
 def _mlflow(seen: Browser, server: Server, run: str, output: Path) -> None:
@@ -78,11 +74,13 @@ def _mlflow(seen: Browser, server: Server, run: str, output: Path) -> None:
 
 
 def _keep(seen: Browser, path: Path) -> None:
-    """A screenshot in 256 colours."""
+    """A screenshot, in fewer colours where it would be too large."""
     seen.screenshot(path)
     with Image.open(path) as image:
-        small = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    small.save(path, optimize=True)
+        image.convert("RGB").save(path, optimize=True)
+        if path.stat().st_size > MOST_BYTES:
+            few = image.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=2)
+            few.save(path, optimize=True)
     size = path.stat().st_size
     print(f"{path}: {size / 1000:.0f} kB")
     if size > MOST_BYTES:

@@ -116,7 +116,7 @@ def loss_chart(curve: Curve) -> Markup:
         ]
     )
     label = (
-        f"{curve.name} loss over {curve.step_N[-1] + 1:.0f} steps, from {curve.smooth_N[0]:.3g}"
+        f"{curve.name} loss over {curve.step_N[-1] + 1:.0f} steps, from {curve.value_N[0]:.3g}"
         f" to {curve.last:.3g}"
     )
     return _svg(360, 196, label, body, "chart")

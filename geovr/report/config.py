@@ -27,6 +27,6 @@ class ReportConfig(Config):
     worst: int = Field(8, ge=0, le=100, description="Worst answers shown.")
     worst_per_kind: int = Field(2, ge=1, description="Most of them that are of one kind.")
     smoothing: int = Field(
-        20, ge=1, description="Steps over which the loss curves' thick line is a mean."
+        21, ge=1, description="Steps over which the loss curves' thick line is a mean."
     )
     quarantine: int = Field(50, ge=0, description="Inputs put aside that are listed by name.")

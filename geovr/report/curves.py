@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,8 +24,8 @@ class Curve:
         name: of the term.
         step_N: of each drawn point.
         value_N: the term there.
-        smooth_N: its mean over the steps before, this one among them.
-        last: its mean over the last steps.
+        smooth_N: its mean over the steps around each.
+        last: its mean over the last `window` steps.
     """
 
     name: str
@@ -56,8 +57,8 @@ def loss_curves(run: Run, window: int) -> Curves | None:
 
     Args:
         run: the run.
-        window: steps over which the smooth line is a mean, fewer at the start; of a training of
-            fewer than four times as many, a quarter of it.
+        window: steps over which the smooth line is a mean, an odd number of them; a quarter of a
+            training of fewer than four times as many.
     """
     if run.checkpoint is None:
         return None
@@ -69,6 +70,7 @@ def loss_curves(run: Run, window: int) -> Curves | None:
         return None
     steps = len(points)
     window = max(1, min(window, steps // 4))
+    window -= 1 - window % 2
     bucket = -(-steps // MOST_POINTS)
     names = [name for name in points[-1] if name == "loss" or name.startswith("loss/")]
     names.sort(key=lambda n: (n != "loss", n != "loss/text", n))
@@ -76,7 +78,8 @@ def loss_curves(run: Run, window: int) -> Curves | None:
     terms = []
     for name in names:
         value_N = np.asarray([point.get(name, np.nan) for point in points], dtype=float)
-        smooth_N = trailing_mean(value_N, window)
+        smooth_N = centred_mean(value_N, window)
+        tail = value_N[-window:]
         short = name.removeprefix("loss/")
         terms.append(
             Curve(
@@ -84,19 +87,24 @@ def loss_curves(run: Run, window: int) -> Curves | None:
                 _bucketed(step_N.astype(float), bucket),
                 _bucketed(value_N, bucket),
                 _bucketed(smooth_N, bucket),
-                float(smooth_N[-1]),
+                float(np.nanmean(tail)) if np.isfinite(tail).any() else math.nan,
             )
         )
     return Curves(tuple(terms), steps, window, bucket)
 
 
-def trailing_mean(value_N: np.ndarray, window: int) -> np.ndarray:
-    """Mean of each value and those before it, `window` together; what is no number is left out."""
+def centred_mean(value_N: np.ndarray, window: int) -> np.ndarray:
+    """Mean of each value and its neighbours, `window` together; what is no number is left out.
+
+    Towards the ends the window shrinks on both sides alike, so that the line neither lags behind
+    nor runs ahead.
+    """
     good = np.isfinite(value_N)
     sums = np.concatenate([[0.0], np.cumsum(np.where(good, value_N, 0.0))])
     counts = np.concatenate([[0], np.cumsum(good)])
-    ends = np.arange(1, len(value_N) + 1)
-    starts = np.maximum(ends - window, 0)
+    places = np.arange(len(value_N))
+    reach = np.minimum(np.minimum(places, places[::-1]), window // 2)
+    ends, starts = places + reach + 1, places - reach
     with np.errstate(invalid="ignore"):
         mean: np.ndarray = (sums[ends] - sums[starts]) / (counts[ends] - counts[starts])
     return mean

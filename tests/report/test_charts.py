@@ -16,7 +16,7 @@ from geovr.inspection.cloud import camera_centres
 from geovr.inspection.loading import Geometry
 from geovr.inspection.pictures import depth_colours
 from geovr.report import charts
-from geovr.report.curves import Curve, trailing_mean
+from geovr.report.curves import Curve, centred_mean
 from geovr.report.page import duration
 from tests.report.html import Page
 
@@ -35,10 +35,13 @@ def test_ticks_are_round_evenly_spaced_and_inside(low: float, span: float, most:
         np.testing.assert_allclose(steps, steps[0], rtol=1e-3)
 
 
-def test_the_smooth_line_is_the_mean_of_the_steps_before() -> None:
-    values = np.asarray([1.0, 3.0, np.nan, 5.0, 9.0])
-    wanted = [np.nanmean(values[max(0, n - 2) : n + 1]) for n in range(5)]
-    np.testing.assert_allclose(trailing_mean(values, 3), wanted)
+def test_the_smooth_line_is_the_mean_of_the_steps_around() -> None:
+    values = np.asarray([1.0, 3.0, np.nan, 5.0, 9.0, 4.0])
+    wanted = [1, np.nanmean(values[:3]), np.nanmean(values[1:4]), *[
+        np.nanmean(values[n - 1 : n + 2]) for n in (3, 4)], 4.0]  # fmt: skip
+    np.testing.assert_allclose(centred_mean(values, 3), wanted)
+    straight = np.arange(20.0)
+    np.testing.assert_allclose(centred_mean(straight, 7), straight)
 
 
 def test_a_curve_is_drawn_where_its_values_are() -> None:

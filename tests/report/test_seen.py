@@ -44,6 +44,9 @@ def test_the_page_fits_and_follows_the_mode(
         " innerWidth + 1 && !e.closest('.scroll, .shots')).map(e => e.outerHTML.slice(0, 80))"
     )
     assert wider == []
+    # no column is squeezed until its words fall apart
+    narrow = "[...document.querySelectorAll('tbody th')].map(e => e.clientWidth)"
+    assert min(seen.value(narrow)) >= 100
     assert [url for url in seen.requested() if not url.startswith("data:")] == [path.as_uri()]
     missing = "[...document.images].filter(i => !i.complete || !i.naturalWidth).length"
     assert seen.value(missing) == 0
