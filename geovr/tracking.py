@@ -33,6 +33,21 @@ def tracking_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"
 
 
+def ping(timeout_s: float = 5.0) -> str:
+    """Ask the tracking server, or its database, for something small; says what answered.
+
+    Raises:
+        Exception: whatever a server that doesn't answer, or refuses, makes MLflow raise.
+    """
+    uri = tracking_uri()
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+        return f"{uri}, made at the first run"
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+    os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(round(timeout_s))
+    client().search_experiments(max_results=1)
+    return redacted(uri)
+
+
 def client() -> Any:
     """An MLflow client on the tracking URI."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

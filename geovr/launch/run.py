@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
-from geovr import records
+from geovr import distributed, records
+from geovr.artifacts import Manifest
 from geovr.config import StageConfig
 from geovr.errors import UserError
 from geovr.launch_config import LaunchConfig
-from geovr.stages import BY_NAME
+from geovr.stages import BY_NAME, summary
 from geovr.stages.run import call
+
+log = logging.getLogger("geovr")
 
 
 def run(stage_name: str, config: StageConfig, inputs: dict[str, str], output: Path) -> float:
@@ -43,7 +47,11 @@ def run(stage_name: str, config: StageConfig, inputs: dict[str, str], output: Pa
             local.require_visible(config, launch, output)
             local.run(stage, config, launch, inputs, output)
 
-    return records.recorded(stage_name, config.store, output, start)
+    seconds = records.recorded(stage_name, config.store, output, start)
+    if distributed.rank() == 0 and not inside_torchrun:
+        manifest = Manifest.model_validate_json((output / "manifest.json").read_bytes())
+        log.info("%s", summary.line(stage_name, manifest, seconds, str(output)))
+    return seconds
 
 
 def dry_run(stage_name: str, config: StageConfig, inputs: dict[str, str]) -> str:
