@@ -39,7 +39,7 @@ def test_a_mistake_and_a_refusal(workspace: Workspace) -> None:
     assert (told["status"], told["error"]) == ("failed", "UserError")
     assert "nonsense" in told["message"] and told["message"] in log
     workspace.inline("ingest")
-    told, _ = ask(workspace, "check_clips", "--set", "check_clips.min_side=4000", code=3)
+    told, _ = ask(workspace, "check_clips", "--set", "check_clips.thresholds.min_side=4000", code=3)
     assert (told["status"], told["error"]) == ("refused", "GateRefused")
     assert "report" in told["message"]
 
