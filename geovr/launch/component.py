@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from geovr import errors
 from geovr.artifacts import Manifest
 from geovr.config import validate
 from geovr.launch.run import run
+from geovr.progress import StderrHandler
 from geovr.stages import BY_NAME
 from geovr.stages.run import INPUTS
 from geovr.storage import write_atomic
@@ -38,7 +38,7 @@ def run_component(
     Returns:
         content digest, counts and seconds, as metadata of the output.
     """
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, handlers=[StderrHandler()])
     log.setLevel(logging.INFO)
     began = time.monotonic()
     told: dict[str, Any] = {"stage": stage_name, "status": "failed", "message": ""}
