@@ -80,14 +80,14 @@ def _readable(rate: float) -> str:
     return f"{rate:.1f}" if rate >= 0.1 else f"{rate:.2g}"
 
 
-def duration(seconds: float) -> str:
-    """A time a person reads: 59 s, 2 min 5 s, 3 h 12 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+def duration(seconds: float, digits: int = 0) -> str:
+    """A time a person reads: 59 s, 2 min 5 s, 3 h 12 min; `digits` are those of seconds alone."""
+    if seconds < 120:
+        return f"{seconds:.{digits}f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 120:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
 
 
 @contextmanager

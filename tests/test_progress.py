@@ -62,8 +62,8 @@ def test_nothing_done_has_no_pace() -> None:
     "seconds, text",
     [
         (0.4, "0 s"),
-        (59.4, "59 s"),
-        (60, "1 min 0 s"),
+        (119.4, "119 s"),
+        (120, "2 min 0 s"),
         (3599, "59 min 59 s"),
         (11_530, "3 h 12 min"),
     ],

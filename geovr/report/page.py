@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from geovr.errors import StoreError
 from geovr.evaluation.report import CONTROL, LEGEND, Scores
 from geovr.inspection.loading import row_of
 from geovr.inspection.pictures import depth_colours
+from geovr.progress import duration
 from geovr.report import charts, images
 from geovr.report.answers import Answer, worst_answers
 from geovr.report.config import ReportConfig
@@ -36,7 +38,7 @@ def make_page(run: Run, config: ReportConfig) -> bytes:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "duration": duration,
+        "duration": partial(duration, digits=1),
         "percent": percent,
         "signed": signed,
         "breakable": breakable,
@@ -135,16 +137,6 @@ def _gradient() -> str:
     """The colours of depth, near to far, as a CSS gradient."""
     colours = depth_colours(np.linspace(0, 1, 12)[None], 1.0)[0]
     return ", ".join(f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in colours)
-
-
-def duration(seconds: float) -> str:
-    """A time as people say it."""
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 120:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def percent(share: float) -> str:

@@ -75,7 +75,7 @@ def summarise(manifest: Manifest) -> Summary:
 def line(stage: str, manifest: Manifest, seconds: float, output: str) -> str:
     """The last line of a stage's log."""
     told = summarise(manifest).text()
-    return f"{stage}: done in {duration(seconds)}; {told}; wrote {output}"
+    return f"{stage}: done in {duration(seconds, 1)}; {told}; wrote {output}"
 
 
 def mapping(manifest: Manifest) -> dict[str, Any]:

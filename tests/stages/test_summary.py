@@ -44,7 +44,7 @@ def test_each_kind_says_what_it_used_skipped_and_put_aside(
     kind: str, counts: dict[str, int], details: dict[str, Any], text: str
 ) -> None:
     said = line("stage", manifest(kind, counts, details), 75.2, "artifacts/x")
-    assert said == f"stage: done in 1 min 15 s; {text}; wrote artifacts/x"
+    assert said == f"stage: done in 75.2 s; {text}; wrote artifacts/x"
     told = mapping(manifest(kind, counts, details))
     assert list(told) == ["used", "reused", "skipped", "quarantined"]
 
