@@ -137,6 +137,11 @@ class Artifact:
         return cls(directory, manifest)
 
     @classmethod
+    def digest_of(cls, content: Any) -> str:
+        """The content digest of an artifact that says this."""
+        return digest({"kind": cls.kind, "schema": SCHEMA_VERSION, "is": content})
+
+    @classmethod
     def commit(
         cls,
         directory: Path,
@@ -174,7 +179,7 @@ class Artifact:
             store=store,
             details=json.loads(canonical_json(details or {})),
             files=files,
-            content_digest=digest({"kind": cls.kind, "schema": SCHEMA_VERSION, "is": content}),
+            content_digest=cls.digest_of(content),
         ).sealed()
         write_atomic(
             directory / "manifest.json", (manifest.model_dump_json(indent=2) + "\n").encode()

@@ -17,8 +17,14 @@ from typing import Annotated, Any
 
 import typer
 
+from geovr import cli_json
+from geovr.cli_data import init_model, simulate
+from geovr.cli_doctor import doctor
 from geovr.cli_inspect import inspecting, reconstruct
+from geovr.cli_models import export, promote
+from geovr.cli_options import OutputOption, ParamsOption, SetOption
 from geovr.cli_plan import plan, recipes
+from geovr.cli_report import report
 from geovr.stages import STAGES, Stage
 
 app = typer.Typer(
@@ -39,13 +45,6 @@ SUMMARIES = {
     "evaluate": "Answer the test questions, and score the answers beside the baselines.",
     "register": "Register the model version, and decide on promotion.",
 }
-
-ParamsOption = Annotated[Path, typer.Option(help="File with one section per stage, or a recipe.")]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="Override, e.g. --set train.steps=100.")
-]
-OutputOption = Annotated[Path | None, typer.Option(help="Directory of the artifact to write.")]
-
 
 LAUNCH_OPTIONS = {
     "scheduler": (str | None, "local_cwd, local_docker or kubernetes."),
@@ -73,6 +72,7 @@ def _stage_command(stage: Stage, launching: bool = False) -> Callable[..., None]
         if options.get("job") is not None:
             launch.work(stage.name, options["job"])
             return
+        cli_json.start(options["as_json"])
         overrides = list(options["overrides"] or [])
         if launching:
             overrides += _launch_overrides(stage, options)
@@ -85,13 +85,18 @@ def _stage_command(stage: Stage, launching: bool = False) -> Callable[..., None]
         if options.get("dry_run"):
             typer.echo(launch.dry_run(stage.name, config, inputs), nl=False)
             return
-        launch.run(stage.name, config, inputs, output)
-        _show(stage, output)
+        with cli_json.quiet_stdout(options["as_json"]):
+            seconds = launch.run(stage.name, config, inputs, output)
+        if options["as_json"]:
+            cli_json.tell(_told(stage, output, seconds))
+        else:
+            _show(stage, output)
 
     parameters: dict[str, tuple[Any, Any]] = {
         "params": (ParamsOption, Path("params.yaml")),
         "overrides": (SetOption, None),
         "output": (OutputOption, None),
+        "as_json": (cli_json.JsonOption, False),
     }
     for name in stage.inputs:
         text = f"Directory or s3:// URI of the {name}. [default: artifacts/{name}]"
@@ -169,6 +174,19 @@ def _sources(videos: str | None, questions: list[str] | None) -> list[str]:
     return overrides
 
 
+def _told(stage: Stage, output: Path, seconds: float) -> dict[str, Any]:
+    """What `--json` prints of a stage that is done."""
+    from geovr.artifacts import Manifest
+    from geovr.stages.summary import mapping
+
+    manifest = Manifest.model_validate_json((output / "manifest.json").read_bytes())
+    return {
+        "status": "done", "exit_code": 0, "stage": stage.name, "seconds": round(seconds, 3),
+        "output": str(output), "kind": manifest.kind, "digest": manifest.content_digest,
+        "counts": manifest.counts, **mapping(manifest), "details": manifest.details,
+    }  # fmt: skip
+
+
 def _show(stage: Stage, output: Path) -> None:
     """What a stage has to show on a terminal beyond its log."""
     if stage.name == "evaluate":
@@ -183,101 +201,16 @@ def _show(stage: Stage, output: Path) -> None:
         )
 
 
-@app.command()
-def simulate(
-    output: Annotated[Path, typer.Option(help="Directory to write to; complete scenes stay.")],
-    preset: Annotated[str, typer.Option(help="demo or study.")] = "demo",
-    seed: Annotated[int, typer.Option(help="Same seed, same scenes and questions.")] = 0,
-    scenes: Annotated[
-        str | None, typer.Option(help="TRAIN+TEST instead of the preset's, e.g. 8+4.")
-    ] = None,
-    size: Annotated[str | None, typer.Option(help="Width x height, e.g. 64x48.")] = None,
-    processes: Annotated[int, typer.Option(help="Worker processes; 0: one a core.")] = 0,
-) -> None:
-    """Render rooms to video files, with exact ground truth and questions about them."""
-    from geovr.config import validate
-    from geovr.errors import UserError
-    from geovr.simulation.simulate import SimulateConfig
-    from geovr.simulation.simulate import simulate as run
-
-    values: dict[str, Any] = {
-        "preset": preset, "output": output, "seed": seed, "size": size, "processes": processes,
-    }  # fmt: skip
-    if scenes is not None:
-        train, _, test = scenes.partition("+")
-        if not (train.isdecimal() and test.isdecimal()):
-            raise UserError(f"--scenes {scenes}: write it as TRAIN+TEST, e.g. 8+4")
-        values |= {"train_scenes": int(train), "test_scenes": int(test)}
-    run(validate(SimulateConfig, values, source="geovr simulate"))
-
-
-@app.command("init-model")
-def init_model(
-    output: Annotated[Path, typer.Option(help="Directory to write.")],
-    preset: Annotated[str, typer.Option(help="tiny: about 1 M parameters.")] = "tiny",
-    seed: Annotated[int, typer.Option(help="Of the weights.")] = 0,
-) -> None:
-    """Write a small Qwen3-VL that loads like a downloaded one, with no network."""
-    from geovr.model.initialise import init_model as run
-
-    run(preset, output, seed)  # type: ignore[arg-type]
-
-
 app.add_typer(inspecting, name="inspect")
 app.command()(reconstruct)
+app.command()(report)
 app.command()(plan)
 app.command()(recipes)
-
-
-@app.command()
-def export(
-    checkpoint: Annotated[str, typer.Argument(help="Directory or s3:// URI of a checkpoint.")],
-    directory: Annotated[Path, typer.Argument(help="Directory to write.")],
-    dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "bfloat16",
-    force: Annotated[bool, typer.Option(help="Replace what stands there.")] = False,
-) -> None:
-    """Write a trained model as a stock Qwen3-VL directory, with its heads beside it."""
-    from geovr.artifacts import Checkpoint
-    from geovr.export import export_checkpoint
-
-    written = export_checkpoint(Checkpoint.load(checkpoint), directory, dtype, force=force)
-    for name, size in written.items():
-        typer.echo(f"{size / 1e6:10.2f} MB  {name}")
-    typer.echo(
-        f"{directory} loads with transformers' AutoProcessor and AutoModelForImageTextToText"
-    )
-
-
-@app.command()
-def promote(
-    model: Annotated[str | None, typer.Option(help="Name of the registered model.")] = None,
-    version: Annotated[
-        int | None, typer.Option(help="Version number; the challenger when not given.")
-    ] = None,
-    min_gain: Annotated[
-        float | None, typer.Option(help="What the interval must lie above.")
-    ] = None,
-    params: ParamsOption = Path("params.yaml"),
-    overrides: SetOption = None,
-) -> None:
-    """Make a version champion, if it is better on the same benchmark and its lineage allows it;
-    exits 3 when not. What isn't given is taken from the params file's section register.
-    """
-    from geovr.promotion import promote as run
-    from geovr.stages import BY_NAME
-    from geovr.stages.register import RegisterConfig
-    from geovr.stages.run import stage_config
-
-    config: Any = RegisterConfig()
-    if params.exists() or params != Path("params.yaml") or overrides:
-        config = stage_config(BY_NAME["register"], params, overrides or [])
-    champion = run(
-        config.model_name if model is None else model,
-        version,
-        min_gain=config.min_gain if min_gain is None else min_gain,
-        commercial=config.require_commercial_use,
-    )
-    typer.echo(f"{champion.name} version {champion.number} is champion")
+app.command()(simulate)
+app.command("init-model")(init_model)
+app.command()(export)
+app.command()(promote)
+app.command()(doctor)
 
 
 def stopped(number: int, frame: object) -> None:
@@ -289,7 +222,9 @@ def stopped(number: int, frame: object) -> None:
 
 def main() -> None:
     """Run the command line and exit with the code that its outcome has."""
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    from geovr.progress import StderrHandler
+
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, handlers=[StderrHandler()])
     rank = os.environ.get("RANK", "0")
     logging.getLogger("geovr").setLevel(logging.INFO if rank == "0" else logging.WARNING)
     signal.signal(signal.SIGTERM, stopped)
@@ -305,8 +240,14 @@ def outcome(run: Callable[[], Any]) -> int:
     try:
         run()
     except (UserError, GateRefused, Interrupted, TrainingDiverged, StoreError) as error:
+        if cli_json.asked():
+            cli_json.tell_failure(error, error.exit_code)
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return error.exit_code
+    except Exception as error:
+        if cli_json.asked():
+            cli_json.tell_failure(error, 1)
+        raise
     return 0
 
 

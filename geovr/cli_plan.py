@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from geovr import cli_json
+
 
 def plan(
     recipe: Annotated[str, typer.Option(help="Recipe or parameter file.")] = "params.yaml",
@@ -20,11 +22,10 @@ def plan(
         float, typer.Option(help="Of the GPU, dense bf16; an H100's if not given.")
     ] = 989.0,
     mfu: Annotated[float, typer.Option(help="Share of the peak that training reaches.")] = 0.4,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    as_json: cli_json.JsonOption = False,
 ) -> None:
     """Clips, tokens, parameters, teacher calls, bytes and GPU hours of a run, computed."""
-    import json
-
+    cli_json.start(as_json)
     from geovr.artifacts import ClipSet
     from geovr.config import validate
     from geovr.errors import UserError
@@ -46,7 +47,7 @@ def plan(
         mfu=mfu,
     )
     if as_json:
-        typer.echo(json.dumps(told, indent=1))
+        cli_json.tell(told)
         return
     for section, rows in told.items():
         typer.echo(section)
@@ -54,10 +55,13 @@ def plan(
             typer.echo(f"  {name:40} {f'{value:,}' if isinstance(value, (int, float)) else value}")
 
 
-def recipes() -> None:
+def recipes(as_json: cli_json.JsonOption = False) -> None:
     """List the recipes: the paper's runs, with the scores that it prints."""
     from geovr.planning.recipes import recipes as known
     from geovr.planning.recipes import summary
 
+    if as_json:
+        cli_json.tell({name: summary(path) for name, path in known().items()})
+        return
     for name, path in known().items():
         typer.echo(f"{name:28} {summary(path)}")

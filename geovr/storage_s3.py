@@ -51,6 +51,14 @@ def _s3_client() -> Any:
     )
 
 
+def credentials_source() -> str | None:
+    """Where boto3 finds credentials (env, shared-credentials-file, a role), None without any."""
+    import boto3
+
+    found = boto3.Session().get_credentials()
+    return None if found is None else str(found.method)
+
+
 def _split_s3(uri: str) -> tuple[str, str]:
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     if not bucket:

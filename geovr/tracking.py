@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from geovr import distributed
-from geovr.errors import GateRefused, Interrupted
+from geovr.errors import GateRefused, Interrupted, UserError
 from geovr.home import home
 from geovr.metric_spool import MetricSpool, Point
 
@@ -31,6 +31,21 @@ _MAX_TAG = 4000
 def tracking_uri() -> str:
     """MLFLOW_TRACKING_URI, or a database in the work directory."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"
+
+
+def ping(timeout_s: float = 5.0) -> str:
+    """Ask the tracking server, or its database, for something small; says what answered.
+
+    Raises:
+        Exception: whatever a server that doesn't answer, or refuses, makes MLflow raise.
+    """
+    uri = tracking_uri()
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+        return f"{uri}, made at the first run"
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+    os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(round(timeout_s))
+    client().search_experiments(max_results=1)
+    return redacted(uri)
 
 
 def client() -> Any:
@@ -224,6 +239,25 @@ def reopen(run_id: str) -> Iterator[Run]:
         return
     with _open(client(), run_id) as opened:
         yield opened
+
+
+def tags_of(run_id: str) -> dict[str, str]:
+    """Tags of a run.
+
+    Raises:
+        UserError: when there is no such run.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return dict(client().get_run(run_id).data.tags)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        raise UserError(
+            f"{run_id}: no such run at {redacted(tracking_uri())}; MLFLOW_TRACKING_URI names"
+            " another server"
+        ) from None
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import typer
 
 from geovr.cli import ParamsOption, SetOption, outcome, stopped
 from geovr.errors import UserError
+from geovr.progress import StderrHandler
 
 app = typer.Typer(
     name="python -m pipelines",
@@ -89,6 +90,6 @@ def run_pipeline(
 
 
 if __name__ == "__main__":
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, handlers=[StderrHandler()])
     signal.signal(signal.SIGTERM, stopped)
     sys.exit(outcome(app))

@@ -101,6 +101,9 @@ def _print_result(console: Console, outcomes: dict[str, dict[str, Any]]) -> None
         f" {version['decision']}: {version['reason']}."
     )
     console.print("Where to look:", style="bold")
+    page = Path(outcomes["register"]["output"]) / "report.html"
+    if page.is_file():
+        console.print(f"  the run's report: {page}", soft_wrap=True)
     for name in ("check_clips", "check_targets"):
         console.print(f"  {name}: {outcomes[name]['output']}/report.html", soft_wrap=True)
     console.print(f"  scores: {outcomes['evaluate']['output']}/table.md", soft_wrap=True)

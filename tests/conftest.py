@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from geovr import tracking
+from geovr.stages import STAGES
+from tests.hostile import plant
 from tests.workspace import Workspace, make_template, make_workspace
 
 pytest_plugins = ("tests.faults.report",)
@@ -42,6 +44,16 @@ def template(tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> 
 def workspace(template: Path, tmp_path: Path) -> Workspace:
     """A fresh copy of the template."""
     return make_workspace(tmp_path / "work", template)
+
+
+@pytest.fixture(scope="session")
+def flown(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A work directory after all seven stages, its inputs hostile in part; only to be read."""
+    workspace = make_workspace(tmp_path_factory.mktemp("flown") / "work", template)
+    plant(workspace)
+    for stage in STAGES:
+        workspace.inline(stage.name)
+    return workspace
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,7 @@ from geovr.data.input import InputConfig
 from geovr.data.order import RowSpec
 from geovr.data.samples import medium_of
 from geovr.errors import UserError
+from geovr.progress import tracked
 
 
 def frames_to_keep(
@@ -78,7 +79,8 @@ class RowLengths:
     def __init__(self, maker: BatchMaker, by_clip: Mapping[str, Sequence[int]]) -> None:
         self.prefixes: dict[str, int] = {}
         self.branches = np.zeros(len(maker.questions), dtype=np.int32)
-        for clip_id, places in by_clip.items():
+        counting = tracked(by_clip.items(), "counting tokens", len(by_clip), "clips")
+        for clip_id, places in counting:
             row = maker.clip_rows[clip_id]
             kept = maker.kept_frames.get(clip_id, np.arange(int(row.num_frames)))
             self.prefixes[clip_id] = sample_length(maker, row, kept)
@@ -117,4 +119,5 @@ def _longest_branches(maker: BatchMaker, by_clip: Mapping[str, Sequence[int]]) -
         branch = maker.make_branch(place, answered=True)
         return len(branch.prompt) + len(branch.answer)
 
-    return {clip_id: max(length(place) for place in places) for clip_id, places in by_clip.items()}
+    reading = tracked(by_clip.items(), "reading questions", len(by_clip), "clips")
+    return {clip_id: max(length(place) for place in places) for clip_id, places in reading}

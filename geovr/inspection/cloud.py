@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from geovr.errors import UserError
-from geovr.geometry.camera import decode_pose
+from geovr.geometry.camera import decode_pose, relative_to_first
 from geovr.geometry.depth import unproject
 from geovr.inspection.loading import Geometry
 from geovr.storage import write_atomic
@@ -116,10 +116,17 @@ def write_rerun(path: Path, cloud: Cloud, geometry: Geometry) -> None:
     recording.save(str(path))
 
 
-def camera_centres(geometry: Geometry) -> np.ndarray:
-    """Where the camera stood, (T, 3), in metres where the scale is known."""
+def camera_centres(geometry: Geometry, *, from_first: bool = False) -> np.ndarray:
+    """Where the camera stood, (T, 3), in metres where the scale is known.
+
+    Args:
+        geometry: who says so.
+        from_first: seen from its own first camera, which a model may put elsewhere than a teacher.
+    """
     pose = torch.from_numpy(np.array(geometry.pose_TK, dtype=np.float64))
     extrinsics, _ = decode_pose(pose, (1, 1))
+    if from_first:
+        extrinsics = relative_to_first(extrinsics)
     rotation, translation = extrinsics[:, :3, :3], extrinsics[:, :3, 3]
     centres: np.ndarray = -torch.einsum("tji,tj->ti", rotation, translation).numpy()
     return centres * (geometry.metric_scale or 1.0)

@@ -34,6 +34,8 @@ class Geometry:
         metric_scale: metres per unit; None when it isn't known.
         confidence_THW: in [0, 1]; None where nobody says.
         features: of the shallowest to the deepest level, (T, h, w, C) each; None where absent.
+        places_T: which of the clip's frames each is, where a model shows several at once; None
+            where every frame is its own.
     """
 
     source: str
@@ -43,6 +45,7 @@ class Geometry:
     metric_scale: float | None
     confidence_THW: np.ndarray | None
     features: tuple[np.ndarray, ...] | None
+    places_T: np.ndarray | None = None
 
 
 def row_of(index: Any, clip_id: str | None, what: str) -> Any:
@@ -72,10 +75,14 @@ def load_clip(clips: ClipSet, clip_id: str | None) -> Clip:
 def taught(targets: TargetSet, clip: Clip) -> Geometry:
     """What the teacher says about a clip."""
     row = row_of(targets.index, clip.clip_id, "TargetSet")
-    found: GeometryTargets = read_targets(targets.store, row)
     card = targets.manifest.details.get("teacher") or {}
+    return as_geometry(read_targets(targets.store, row), clip, card.get("name", ""))
+
+
+def as_geometry(found: GeometryTargets, clip: Clip, teacher: str) -> Geometry:
+    """Targets of a clip, by the teacher of this name."""
     return Geometry(
-        source=f"teacher {card.get('name', '')}".strip(),
+        source=f"teacher {teacher}".strip(),
         frames_THW3=resized(clip.frames_THWC, found.depth_THW.shape[1:]),
         pose_TK=found.pose_encoding_TK,
         depth_THW=found.depth_THW,
@@ -85,58 +92,87 @@ def taught(targets: TargetSet, clip: Clip) -> Geometry:
     )
 
 
-def predicted(checkpoint: Checkpoint, clips: ClipSet, clip: Clip) -> Geometry:
-    """What a checkpoint's own heads say about a clip, at the size they were trained at.
+class Predictor:
+    """A checkpoint's own heads, loaded once for several clips.
+
+    Args:
+        checkpoint: whose.
+        clips: where the clips are from.
 
     Raises:
         UserError: when it has no camera and depth heads.
     """
-    from geovr.model.forward import load_backbone
-    from geovr.model.heads_file import attach_heads
-    from geovr.model.predict import predict
 
-    details = checkpoint.manifest.details
-    data = checkpoint.store.get(details["heads"], details["heads_sha256"])
-    with tempfile.TemporaryDirectory(prefix="geovr-") as scratch:
-        directory = checkpoint.store.get_directory(
-            details["prefix"], details["files"], Path(scratch)
+    def __init__(self, checkpoint: Checkpoint, clips: ClipSet) -> None:
+        from geovr.model.forward import load_backbone
+        from geovr.model.heads_file import attach_heads
+
+        details = checkpoint.manifest.details
+        data = checkpoint.store.get(details["heads"], details["heads_sha256"])
+        with tempfile.TemporaryDirectory(prefix="geovr-") as scratch:
+            directory = checkpoint.store.get_directory(
+                details["prefix"], details["files"], Path(scratch)
+            )
+            backbone, processor = load_backbone(directory)
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._model = attach_heads(backbone, data, details["heads"]).to(self._device).eval()
+        if not (self._model.objectives.camera and self._model.objectives.depth):
+            raise UserError(
+                f"{checkpoint.directory}: its camera or depth head was not trained; switch"
+                " train.objectives.camera and .depth on"
+            )
+        shown = InputConfig.model_validate(checkpoint.manifest.config["input"])
+        self._maker = BatchMaker(
+            clips,
+            None,
+            processor,
+            clips.questions,
+            numeric="text",
+            shown=shown.model_copy(update={"max_tokens": None}),
+            layout=self._model.heads_config.layout,
+            camera=True,
+            scale=self._model.objectives.scale,
         )
-        backbone, processor = load_backbone(directory)
-    model = attach_heads(backbone, data, details["heads"]).eval()
-    if not (model.objectives.camera and model.objectives.depth):
-        raise UserError(
-            f"{checkpoint.directory}: its camera or depth head was not trained; switch"
-            " train.objectives.camera and .depth on"
+        self._depth_size = details.get("depth_size")
+        grid = details.get("feature_grid") or [1, 1]
+        self._grid = int(grid[0]), int(grid[1])
+
+    def __call__(self, clip: Clip) -> Geometry:
+        """What the heads say about a clip, at the size they were trained at.
+
+        Raises:
+            UserError: for still images, which have no camera path.
+        """
+        from geovr.model.predict import predict
+
+        question = self._maker.tokens.branch("Where is the camera?", None)
+        batch = self._maker.batch_of([clip.clip_id], [[question]]).to(self._device)
+        size = _size(self._depth_size, clip.frames_THWC.shape[1:3])
+        (said,) = predict(self._model, batch, size, self._grid)
+        if said.pose_encoding_TK is None or said.depth_THW is None:
+            raise UserError(f"{clip.clip_id}: still images have no camera path to look at")
+        slots = self._maker.geometry.slot_frames("video", len(clip.frames_THWC))[:, 0]
+        return Geometry(
+            source="checkpoint",
+            frames_THW3=resized(clip.frames_THWC[slots], size),
+            pose_TK=said.pose_encoding_TK.double().cpu().numpy(),
+            depth_THW=said.depth_THW.float().cpu().numpy(),
+            metric_scale=said.metric_scale,
+            confidence_THW=None,
+            features=tuple(x.float().cpu().numpy() for x in said.features)
+            if said.features
+            else None,
+            places_T=slots,
         )
-    shown = InputConfig.model_validate(checkpoint.manifest.config["input"])
-    maker = BatchMaker(
-        clips,
-        None,
-        processor,
-        clips.questions,
-        numeric="text",
-        shown=shown.model_copy(update={"max_tokens": None}),
-        layout=model.heads_config.layout,
-        camera=True,
-        scale=model.objectives.scale,
-    )
-    question = maker.tokens.branch("Where is the camera?", None)
-    batch = maker.batch_of([clip.clip_id], [[question]])
-    size = _size(details.get("depth_size"), clip.frames_THWC.shape[1:3])
-    grid = details.get("feature_grid") or [1, 1]
-    (said,) = predict(model, batch, size, (int(grid[0]), int(grid[1])))
-    if said.pose_encoding_TK is None or said.depth_THW is None:
-        raise UserError(f"{clip.clip_id}: still images have no camera path to look at")
-    slots = maker.geometry.slot_frames("video", len(clip.frames_THWC))[:, 0]
-    return Geometry(
-        source="checkpoint",
-        frames_THW3=resized(clip.frames_THWC[slots], size),
-        pose_TK=said.pose_encoding_TK.double().numpy(),
-        depth_THW=said.depth_THW.numpy(),
-        metric_scale=said.metric_scale,
-        confidence_THW=None,
-        features=tuple(level.numpy() for level in said.features) if said.features else None,
-    )
+
+
+def predicted(checkpoint: Checkpoint, clips: ClipSet, clip: Clip) -> Geometry:
+    """What a checkpoint's own heads say about one clip.
+
+    Raises:
+        UserError: when it has no camera and depth heads.
+    """
+    return Predictor(checkpoint, clips)(clip)
 
 
 def resized(frames_THWC: np.ndarray, size: tuple[int, ...]) -> np.ndarray:

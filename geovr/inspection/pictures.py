@@ -154,3 +154,16 @@ def draw_cloud(cloud: Cloud, geometry: Geometry, title: str, most: int = 60_000)
     angle.view_init(elev=50, azim=-60)
     angle.set_title("from an angle", fontsize=9)
     return figure
+
+
+def depth_colours(depth_HW: np.ndarray, most: float) -> np.ndarray:
+    """Depth from 0 to `most` in the colours of `draw_geometry`, uint8 (H, W, 3).
+
+    What is no number is grey.
+    """
+    from matplotlib import colormaps
+
+    share = np.clip(np.nan_to_num(depth_HW.astype(np.float64), posinf=most) / most, 0, 1)
+    colours: np.ndarray = (colormaps["viridis_r"](share)[..., :3] * 255).round().astype(np.uint8)
+    colours[np.isnan(depth_HW)] = 128
+    return colours

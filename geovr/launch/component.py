@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from geovr import errors
 from geovr.artifacts import Manifest
 from geovr.config import validate
 from geovr.launch.run import run
+from geovr.progress import StderrHandler
 from geovr.stages import BY_NAME
 from geovr.stages.run import INPUTS
 from geovr.storage import write_atomic
@@ -38,7 +38,7 @@ def run_component(
     Returns:
         content digest, counts and seconds, as metadata of the output.
     """
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, handlers=[StderrHandler()])
     log.setLevel(logging.INFO)
     began = time.monotonic()
     told: dict[str, Any] = {"stage": stage_name, "status": "failed", "message": ""}
@@ -55,19 +55,19 @@ def run_component(
                     " stage that writes it again"
                 )
         places = {name: place for name, (place, _) in inputs.items()}
-        run(stage_name, config, places, Path(output))
+        seconds = run(stage_name, config, places, Path(output))
         manifest = Manifest.model_validate_json((Path(output) / "manifest.json").read_text())
-        told |= {"status": "done", "output": output}
+        told |= {"status": "done", "output": output, "seconds": seconds}
         return {
             "digest": manifest.content_digest,
-            "seconds": round(time.monotonic() - began, 1),
+            "seconds": round(seconds, 1),
             **manifest.counts,
         }
     except Exception as error:
         told |= {"error": type(error).__name__, "message": str(error)}
         raise
     finally:
-        told["seconds"] = time.monotonic() - began
+        told.setdefault("seconds", time.monotonic() - began)
         directory = os.environ.get("GEOVR_RUN_LOG")
         if directory:
             write_atomic(Path(directory) / f"{stage_name}.json", json.dumps(told).encode())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from geovr.config import Config
+from geovr.progress import tracked
 from geovr.quality.suites import Expectation, between, clean, true
 
 if TYPE_CHECKING:
@@ -144,7 +145,12 @@ def _clips(clips: ClipSet) -> pd.DataFrame:
     store = clips.store
     frame["object_fault"] = [
         _object_fault(store.uri_of(key), store.size(key), size)
-        for key, size in zip(frame["object_key"], frame["object_bytes"], strict=True)
+        for key, size in tracked(
+            zip(frame["object_key"], frame["object_bytes"], strict=True),
+            "check_clips: looking in the store",
+            len(frame),
+            "clips",
+        )
     ]
     frame["has_questions"] = frame["clip_id"].isin(clips.questions["clip_id"])
     return frame.drop(columns=["timestamps", "frame_indices"])

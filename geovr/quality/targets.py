@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from geovr.config import Config
+from geovr.progress import tracked
 from geovr.quality.suites import Expectation, between, clean, true
 
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ def tables(clips: ClipSet, targets: TargetSet) -> dict[str, pd.DataFrame]:
     rows = list(targets.index.itertuples(index=False))
     objects, measured = [], []
     with ThreadPoolExecutor(THREADS) as pool:
-        looked = list(pool.map(lambda row: _measure(store, row, known.get(row.clip_id)), rows))
+        measuring = pool.map(lambda row: _measure(store, row, known.get(row.clip_id)), rows)
+        looked = list(tracked(measuring, "check_targets: reading", len(rows), "clips"))
     for row, (columns, fault) in zip(rows, looked, strict=True):
         clip = known.get(row.clip_id)
         identity = {"name": row.clip_id, "clip_id": row.clip_id}

@@ -116,8 +116,7 @@ def simulate(config: SimulateConfig) -> dict[str, Any]:
     missing = [spec for spec in specs if spec.name not in records]
     kept = len(records)
     making = time.monotonic()
-    with progress("simulate", len(specs), "scenes") as bar:
-        bar.advance(kept)
+    with progress("simulate", len(specs), "scenes", done=kept) as bar:
         for record in _make(missing, output, config.processes):
             records[record["scene"]] = record
             bar.advance()

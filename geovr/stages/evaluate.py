@@ -205,6 +205,7 @@ def _report(
 
     from geovr import tracking
     from geovr.evaluation.report import make_scores, metrics, render_markdown
+    from geovr.report.make import report_tags
 
     predictions = read_predictions(store, key)
     _complete(predictions, test)
@@ -226,7 +227,9 @@ def _report(
     write_atomic(directory / "report.json", (scores.model_dump_json(indent=2) + "\n").encode())
     write_atomic(directory / "table.md", render_markdown(scores).encode())
     run_id = checkpoint.manifest.details["mlflow_run_id"]
+    content = json.loads(scores.model_dump_json())
     with tracking.reopen(run_id) as run:
+        run.set_tags(report_tags(store.uri, "EvalReport", EvalReport.digest_of(content)))
         run.log_metrics(metrics(scores))
         run.log_artifact(directory / "report.json", "evaluation")
         run.log_artifact(directory / "table.md", "evaluation")
@@ -237,7 +240,7 @@ def _report(
         config=config.model_dump(mode="json"),
         counts={"questions": len(test), "answers": len(predictions), "unparsed": scores.unparsed},
         store=store.uri,
-        content=json.loads(scores.model_dump_json()),
+        content=content,
         details={
             "key": key,
             "benchmark_digest": benchmark,

@@ -1,7 +1,7 @@
 """register: Checkpoint + EvalReport -> ModelVersion, with the decision on promotion.
 
 One version per checkpoint, however often this is tried. The stage fails only when registering
-fails; a refused promotion is a recorded decision, not an error.
+fails; a refused promotion is a recorded decision, not an error. report.html shows the whole run.
 
 details of the ModelVersion: name, version, decision, reason, champion, aliases.
 """
@@ -16,6 +16,7 @@ from pydantic import Field
 
 from geovr.artifacts import Checkpoint, EvalReport, ModelVersion, git_sha, start_output
 from geovr.config import StageConfig, digest
+from geovr.report.config import ReportConfig
 from geovr.storage import Store, write_atomic
 
 log = logging.getLogger("geovr")
@@ -33,6 +34,7 @@ class RegisterConfig(StageConfig):
         description="Refuse promotion unless the licences of base model and teachers are known to"
         " allow commercial use. `geovr promote` holds the version to it too.",
     )
+    report: ReportConfig = ReportConfig()
 
 
 def register(
@@ -46,6 +48,7 @@ def register(
     from geovr import lineage, promotion
     from geovr.errors import UserError
     from geovr.model_registry import CHALLENGER, CHAMPION, ModelRegistry
+    from geovr.report.make import report_of_registration, report_tags
 
     if evaluation.manifest.inputs.get("checkpoint") != checkpoint.digest:
         raise UserError(
@@ -102,12 +105,21 @@ def register(
         verdict,
         decision.reason,
     )
+    content = {"name": config.model_name, "checkpoint": checkpoint.digest}
+    report_of_registration(
+        config.report,
+        checkpoint,
+        evaluation,
+        details,
+        directory,
+        report_tags(Store.open(config.store).uri, "ModelVersion", ModelVersion.digest_of(content)),
+    )
     return ModelVersion.commit(
         directory,
         inputs={"checkpoint": checkpoint.digest, "evaluation": evaluation.digest},
         config=config.model_dump(mode="json"),
         counts={"versions": 1},
         store=Store.open(config.store).uri,
-        content={"name": config.model_name, "checkpoint": checkpoint.digest},
+        content=content,
         details=details,
     )

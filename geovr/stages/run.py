@@ -27,6 +27,13 @@ def stage_config(stage: Stage, params: Path, overrides: list[str]) -> StageConfi
     return validate(stage.config_class(), values, source=f"{params}, section {stage.name}")
 
 
+def optional_config(stage: Stage, params: Path, overrides: list[str]) -> StageConfig:
+    """The same for commands beside the flow, which do without the default params file."""
+    if params.exists() or params != Path("params.yaml") or overrides:
+        return stage_config(stage, params, overrides)
+    return stage.config_class()()
+
+
 def call(stage: Stage, config: StageConfig, inputs: dict[str, str], output: Path) -> Artifact:
     """Open the inputs, and run the stage in this process.
 

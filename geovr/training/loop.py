@@ -106,12 +106,11 @@ class Trainer:
         self.model.train()
         with (
             _stop_signal() as stopping,
-            progress("train", steps, "steps") as bar,
+            progress("train", steps, "steps", done=start) as bar,
             watch(self.settings.step_timeout_s) as dog,
             self.checkpoints.open(),
             read_ahead(self.reader, start, steps, workers=self.settings.data_workers) as ahead,
         ):
-            bar.advance(start)
             for step in range(start, steps):
                 dog.beat(step, 0)
                 waited = time.perf_counter()

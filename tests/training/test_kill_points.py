@@ -19,7 +19,13 @@ LAST = 5
 
 
 @pytest.mark.fault(22, 31)
-@pytest.mark.parametrize("asynchronous", [True, False], ids=["beside training", "in line"])
+@pytest.mark.parametrize(
+    "asynchronous",
+    [
+        pytest.param(True, id="beside training"),
+        pytest.param(False, id="in line", marks=pytest.mark.slow),
+    ],
+)
 def test_at_every_write_the_old_or_the_new_one_stands(tmp_path: Path, asynchronous: bool) -> None:
     report, counts = tmp_path / "report", tmp_path / "counts"
     options = {"asynchronous": asynchronous}

@@ -51,7 +51,7 @@ def alone(
 @pytest.mark.parametrize(
     "ranks, parallel",
     [
-        pytest.param(2, {"sharding": "none"}),
+        pytest.param(2, {"sharding": "none"}, marks=pytest.mark.slow),
         pytest.param(2, {"sharding": "full", "activation_checkpointing": "selective"}),
         pytest.param(4, {"sharding": "none"}, marks=pytest.mark.slow),
         pytest.param(4, {"sharding": "full"}, marks=pytest.mark.slow),
