@@ -121,13 +121,15 @@ def shade(scene: Scene, frame: Frame) -> npt.NDArray[np.uint8]:
     albedo = paint(scene.shell, material, frame.point_R3, normal, scene.colour_F3[frame.face_R])
     light = _ambient(scene, point, normal)
     for middle, inward, strength, colour, radius in _lights(scene):
-        aim = _aims(middle, inward, radius, height, width)
-        to_light = aim - point
+        to_light = middle.astype(np.float32) - point
         distance = np.sqrt(_dot(to_light, to_light))
         cosine = np.maximum(_dot(normal, to_light) / distance, 0)
-        if inward is not None:
+        if inward is None:  # a lamp's shade keeps most of its light from the ceiling
+            cosine = cosine * np.where(to_light[:, 2] < 0, np.float32(0.3), np.float32(1))
+        else:
             cosine = cosine * np.maximum(-(to_light @ inward.astype(np.float32)) / distance, 0)
-        open_R = _unhindered(scene, point, to_light, cosine > 0).reshape(height, width)
+        aimed = _aims(middle, inward, radius, height, width) - point
+        open_R = _unhindered(scene, point, aimed, cosine > 0).reshape(height, width)
         seen = _softened(open_R).reshape(-1)
         fall = np.float32(strength) / (np.float32(0.6) + distance * distance)
         light += (cosine * seen * fall)[:, None] * colour
