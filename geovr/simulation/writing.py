@@ -1,4 +1,4 @@
-"""One scene's files, whatever preset made it: the video first, then the truth that vouches for it."""
+"""A scene's files, whatever preset made it: the video, then the truth that vouches for it."""
 
 from __future__ import annotations
 

@@ -12,11 +12,10 @@ from typing import Literal
 import numpy as np
 
 from geovr.simulation.rooms.plan import DOOR_ZONE_M, Plan, RoomType
-from geovr.simulation.rooms.shapes import Body
-from geovr.simulation.rooms.world import FloatArray, Thing
+from geovr.simulation.rooms.world import FloatArray, Model, Thing
 
 Rng = np.random.Generator
-Source = Callable[[str, Rng], Body | None]
+Source = Callable[[str, Rng], Model | None]
 """A piece of a category, None when there is none of it."""
 Where = Literal["wall", "corner", "free", "middle", "around table", "at desk", "beside bed"]
 
@@ -88,7 +87,8 @@ class Spot:
         axes = self.axes()
         own = np.abs(np.stack([offset @ axes[0], offset @ axes[1]], axis=1))
         gone = np.maximum(own - np.array([self.half_width, self.half_depth]), 0.0)
-        return np.hypot(gone[:, 0], gone[:, 1])
+        distance: FloatArray = np.hypot(gone[:, 0], gone[:, 1])
+        return distance
 
 
 def apart(one: Spot, other: Spot, gap: float) -> bool:
@@ -111,9 +111,9 @@ class Arrangement:
     fronts: list[Spot] = field(default_factory=list)
     """Floor before doors."""
 
-    def add(self, body: Body, x: float, y: float, yaw: float, gap: float = GAP_M) -> bool:
+    def add(self, body: Model, x: float, y: float, yaw: float, gap: float = GAP_M) -> bool:
         """Place a piece if it fits there."""
-        spot = Spot(x, y, body.size[0] / 2, body.size[1] / 2, yaw, body.size[2])
+        spot = Spot(x, y, body.size_3[0] / 2, body.size_3[1] / 2, yaw, body.size_3[2])
         if not self._fits(spot, gap):
             return False
         self.spots.append(spot)
@@ -162,17 +162,17 @@ def _door_zones(plan: Plan) -> list[Spot]:
     return zones
 
 
-def _against_wall(room: Arrangement, body: Body, wall: int, place: float) -> bool:
+def _against_wall(room: Arrangement, body: Model, wall: int, place: float) -> bool:
     """With its back to a wall, its middle `place` metres along it."""
     begin, along, inward, length = room.plan.wall(wall)
-    half = body.size[0] / 2
+    half = body.size_3[0] / 2
     if not half <= place <= length - half:
         return False
     for opening in room.plan.openings:
         covered = place - half < opening.end and place + half > opening.start
-        if opening.wall == wall and covered and (opening.kind == "door" or body.size[2] > TALL_M):
+        if opening.wall == wall and covered and (opening.kind == "door" or body.size_3[2] > TALL_M):
             return False
-    middle = begin + along * place + inward * (body.size[1] / 2 + WALL_GAP_M)
+    middle = begin + along * place + inward * (body.size_3[1] / 2 + WALL_GAP_M)
     # the back, +y, turned to the wall
     yaw = float(np.arctan2(-inward[1], -inward[0]) - np.pi / 2)
     return room.add(body, float(middle[0]), float(middle[1]), yaw)
@@ -194,7 +194,7 @@ def _in_corner(room: Arrangement, category: str, count: int, source: Source, rng
         body = source(category, rng)
         for _ in range(TRIES if body else 0):
             wall = int(rng.integers(len(room.plan.floor_P2)))
-            length, half = room.plan.wall(wall)[3], max(body.size[:2]) / 2  # type: ignore[union-attr]
+            length, half = room.plan.wall(wall)[3], max(body.size_3[:2]) / 2  # type: ignore[union-attr]
             reach = float(rng.exponential(0.35)) + half + 0.05
             if _against_wall(room, body, wall, reach if rng.random() < 0.5 else length - reach):  # type: ignore[arg-type]
                 break
@@ -229,7 +229,7 @@ def _around_table(room: Arrangement, category: str, count: int, source: Source, 
         if body is None:
             return
         across, along = spot.axes()
-        middle, out = np.array([spot.x, spot.y]), body.size[1] / 2
+        middle, out = np.array([spot.x, spot.y]), body.size_3[1] / 2
         share = spot.half_width * 0.5
         seats = [(side * along, spot.half_depth, place * across) for place in (-share, share)
                  for side in (1, -1)]  # fmt: skip
@@ -246,7 +246,7 @@ def _at_desk(room: Arrangement, category: str, count: int, source: Source, rng: 
     body = source(category, rng)
     for _, spot in room.of("desk")[:count] if body else []:
         _, back = spot.axes()
-        reach = spot.half_depth + body.size[1] / 2 + float(rng.uniform(0.05, 0.3))  # type: ignore[union-attr]
+        reach = spot.half_depth + body.size_3[1] / 2 + float(rng.uniform(0.05, 0.3))  # type: ignore[union-attr]
         place = np.array([spot.x, spot.y]) - back * reach
         yaw = spot.yaw + np.pi + float(rng.normal(0, 0.25))
         room.add(body, float(place[0]), float(place[1]), yaw, gap=0.015)  # type: ignore[arg-type]
@@ -257,8 +257,8 @@ def _beside_bed(room: Arrangement, category: str, count: int, source: Source, rn
     for _, spot in room.of("bed") if body else []:
         across, back = spot.axes()
         for side in (1, -1)[:count]:
-            aside = spot.half_width + body.size[0] / 2 + 0.06  # type: ignore[union-attr]
-            reach = spot.half_depth - body.size[1] / 2  # type: ignore[union-attr]
+            aside = spot.half_width + body.size_3[0] / 2 + 0.06  # type: ignore[union-attr]
+            reach = spot.half_depth - body.size_3[1] / 2  # type: ignore[union-attr]
             place = np.array([spot.x, spot.y]) + side * across * aside + back * reach
             room.add(body, float(place[0]), float(place[1]), spot.yaw)  # type: ignore[arg-type]
 

@@ -22,8 +22,9 @@ from geovr.errors import UserError
 from geovr.simulation.rooms.sweethome.archive import Archive, Refused
 from geovr.simulation.rooms.sweethome.model import Mesh, load_mesh
 from geovr.simulation.rooms.sweethome.names import STRANGE_GROUPS, fits, kind_of
-from geovr.simulation.rooms.sweethome.pieces import Library, Model, Piece
+from geovr.simulation.rooms.sweethome.pieces import Library, Piece
 from geovr.simulation.rooms.sweethome.properties import Item, read_items
+from geovr.simulation.rooms.world import Model
 
 log = logging.getLogger("geovr")
 

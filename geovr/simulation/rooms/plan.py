@@ -69,7 +69,7 @@ class Plan:
     def wall_distance(self, points_G2: FloatArray) -> FloatArray:
         """Metres to the nearest wall; negative outside of the room."""
         low, high = self.floor_P2.min(axis=0), self.floor_P2.max(axis=0)
-        distance = np.minimum(points_G2 - low, high - points_G2).min(axis=1)
+        distance: FloatArray = np.minimum(points_G2 - low, high - points_G2).min(axis=1)
         if self.notch is not None:
             distance = np.minimum(distance, box_distance(points_G2, self.notch))
         return distance
@@ -80,9 +80,10 @@ def box_distance(points_G2: FloatArray, box: tuple[float, float, float, float]) 
     low, high = np.array(box[:2]), np.array(box[2:])
     outside = np.maximum(low - points_G2, points_G2 - high)
     gone = np.maximum(outside, 0.0)
-    return np.where(
+    distance: FloatArray = np.where(
         (outside < 0).all(axis=1), outside.max(axis=1), np.hypot(gone[:, 0], gone[:, 1])
     )
+    return distance
 
 
 def draw_plan(rng: np.random.Generator) -> Plan:

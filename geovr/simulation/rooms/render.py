@@ -6,6 +6,7 @@ Legend: N frames, H W pixels, R rays of a frame (H*W), F faces, L lights.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,6 @@ from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 
 from geovr.simulation.rooms.shell import PANE, PLAIN, Shell, paint
-from geovr.simulation.rooms.stroll import Stroll
 from geovr.simulation.rooms.world import Float32Array, FloatArray, FurnishedRoom
 
 AMBIENT, LAMP, WINDOW = 0.34, 2.6, 2.2
@@ -169,7 +169,8 @@ def _aims(middle: FloatArray, inward: FloatArray | None, radius: float, height: 
         + (reach * np.cos(angle))[:, None] * across
         + (reach * np.sin(angle))[:, None] * along
     )
-    return aims.astype(np.float32)
+    found: Float32Array = aims.astype(np.float32)
+    return found
 
 
 def _unhindered(scene: Scene, point: Float32Array, to_light: Float32Array,
@@ -188,7 +189,8 @@ def _softened(open_HW: Float32Array) -> Float32Array:
     """Means over 4x4 pixels, in which every place of a light is aimed at once."""
     padded = np.pad(open_HW, ((2, 1), (2, 1)), mode="edge")
     rows = padded[:-3] + padded[1:-2] + padded[2:-1] + padded[3:]
-    return (rows[:, :-3] + rows[:, 1:-2] + rows[:, 2:-1] + rows[:, 3:]) / np.float32(16)
+    means: Float32Array = rows[:, :-3] + rows[:, 1:-2] + rows[:, 2:-1] + rows[:, 3:]
+    return means / np.float32(16)
 
 
 def _ambient(scene: Scene, point: Float32Array, normal: Float32Array) -> Float32Array:
@@ -200,9 +202,13 @@ def _ambient(scene: Scene, point: Float32Array, normal: Float32Array) -> Float32
     up = np.minimum(point[:, 2] + np.abs(normal[:, 2]), np.float32(CORNER_M))
     corner = (0.55 + 0.45 * np.maximum(near, 0) / CORNER_M) * (0.7 + 0.3 * up / CORNER_M)
     level = np.float32(AMBIENT) * (0.85 + 0.15 * normal[:, 2]) * corner
-    return level[:, None] * np.array([0.98, 0.99, 1.0], np.float32)
+    light: Float32Array = level[:, None] * np.array([0.98, 0.99, 1.0], np.float32)
+    return light
 
 
-def _dot(a_R3: npt.NDArray, b_R3: npt.NDArray) -> npt.NDArray:  # type: ignore[type-arg]
+def _dot(a_R3: npt.NDArray[Any], b_R3: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Row-wise, without BLAS, whose rounding may hang on the thread count."""
-    return a_R3[:, 0] * b_R3[:, 0] + a_R3[:, 1] * b_R3[:, 1] + a_R3[:, 2] * b_R3[:, 2]
+    product: npt.NDArray[Any] = (
+        a_R3[:, 0] * b_R3[:, 0] + a_R3[:, 1] * b_R3[:, 1] + a_R3[:, 2] * b_R3[:, 2]
+    )
+    return product

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import trimesh
 
-from geovr.simulation.rooms.world import Float32Array, FloatArray, IntArray, Thing
+from geovr.simulation.rooms.world import FloatArray, IntArray, Model
 
 Colour = tuple[float, float, float]
 """Linear reflectance of red, green and blue."""
@@ -30,32 +30,6 @@ class Part:
     low: Corner
     high: Corner
     colour: Colour
-
-
-@dataclass(frozen=True)
-class Body:
-    """A piece in its own frame; `size` is that of its bounding box: width, depth, height."""
-
-    category: str
-    vertices_V3: FloatArray
-    faces_F3: IntArray
-    colour_F3: Float32Array
-    size: tuple[float, float, float]
-    source: dict[str, str] | None = None
-
-    def placed(self, x: float, y: float, yaw: float) -> Thing:
-        """The piece in the world, turned counter-clockwise by `yaw` radians."""
-        cos, sin = np.cos(yaw), np.sin(yaw)
-        # by hand: BLAS may round otherwise with another number of threads
-        across, along = self.vertices_V3[:, 0], self.vertices_V3[:, 1]
-        vertices = self.vertices_V3.copy()
-        vertices[:, 0] = cos * across - sin * along + x
-        vertices[:, 1] = sin * across + cos * along + y
-        centre = np.array([x, y, self.size[2] / 2])
-        return Thing(
-            self.category, vertices, self.faces_F3, self.colour_F3, centre, self.size, yaw,
-            self.source,
-        )  # fmt: skip
 
 
 def box(low: Corner, high: Corner, colour: Colour) -> Part:
@@ -83,7 +57,7 @@ def legs(width: float, depth: float, top: float, thick: float, colour: Colour,
     ]  # fmt: skip
 
 
-def assemble(category: str, parts: list[Part]) -> Body:
+def assemble(category: str, parts: list[Part]) -> Model:
     """One mesh of all parts, centred on its footprint and standing on the floor."""
     vertices, faces, colours, count = [], [], [], 0
     for part in parts:
@@ -97,7 +71,7 @@ def assemble(category: str, parts: list[Part]) -> Body:
     low, high = whole.min(axis=0), whole.max(axis=0)
     whole -= np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]])
     width, depth, height = (float(side) for side in high - low)
-    return Body(
+    return Model(
         category, whole, np.concatenate(faces), np.concatenate(colours), (width, depth, height)
     )
 

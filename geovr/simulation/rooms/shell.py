@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from geovr.simulation.rooms.furniture import PAINTS, WOODS, darker, pick
+from geovr.simulation.rooms.materials import PAINTS, WOODS, darker, pick
 from geovr.simulation.rooms.plan import Opening, Plan
 from geovr.simulation.rooms.shapes import Colour
 from geovr.simulation.rooms.world import Float32Array, FloatArray
@@ -55,9 +56,12 @@ def build_shell(plan: Plan, rng: Rng) -> Shell:
         begin, along, _, length = plan.wall(index)
         ends = begin - along * OVERLAP_M, begin + along * (length + OVERLAP_M)
         parts += _quad(
-            np.array([[*ends[0], 0], [*ends[1], 0], [*ends[1], plan.height], [*ends[0], plan.height]]),
-            WALL, (0.8, 0.8, 0.8),
-        )  # fmt: skip
+            np.array(
+                [[*ends[0], 0], [*ends[1], 0], [*ends[1], plan.height], [*ends[0], plan.height]]
+            ),
+            WALL,
+            (0.8, 0.8, 0.8),
+        )
     frame = pick(rng, (PAINTS[0], PAINTS[1], WOODS[1], WOODS[3]))
     windows = []
     for opening in plan.openings:
@@ -98,13 +102,16 @@ def build_shell(plan: Plan, rng: Rng) -> Shell:
         np.stack([corners for corners, _, _ in parts]),
         np.array([material for _, material, _ in parts]),
         np.array([colour for _, _, colour in parts], np.float32),
-        floor, (ground, darker(ground, float(rng.uniform(0.72, 0.88)))),
+        floor,
+        (ground, darker(ground, float(rng.uniform(0.72, 0.88)))),
         {"planks": 0.14, "tiles": float(rng.uniform(0.3, 0.6)), "carpet": 0.05}[floor],
         str(rng.choice(["plaster", "stripes", "plaster"])),
-        (wall, darker(wall, float(rng.uniform(0.86, 0.94)))), float(rng.uniform(0.08, 0.25)),
+        (wall, darker(wall, float(rng.uniform(0.86, 0.94)))),
+        float(rng.uniform(0.08, 0.25)),
         np.array([(lamp[0] + lamp[2]) / 2, (lamp[1] + lamp[3]) / 2, plan.height - 0.25]),
-        tuple(windows), float(rng.uniform(0.5, 1.2)),
-    )  # fmt: skip
+        tuple(windows),
+        float(rng.uniform(0.5, 1.2)),
+    )
 
 
 def _quad(
@@ -113,8 +120,15 @@ def _quad(
     return [(corners_43[[0, 1, 2]], material, colour), (corners_43[[0, 2, 3]], material, colour)]
 
 
-def _slab(plan: Plan, wall: int, span: tuple[float, float], z: tuple[float, float], out: float,
-          material: int, colour: Colour) -> list[tuple[FloatArray, int, Colour]]:  # fmt: skip
+def _slab(
+    plan: Plan,
+    wall: int,
+    span: tuple[float, float],
+    z: tuple[float, float],
+    out: float,
+    material: int,
+    colour: Colour,
+) -> list[tuple[FloatArray, int, Colour]]:
     """A block on a wall that stands out by `out` metres; its back is left open."""
     begin, along, inward, _ = plan.wall(wall)
     corners = np.array(
@@ -165,8 +179,13 @@ def _window(plan: Plan, opening: Opening, frame: Colour) -> list[tuple[FloatArra
     )
 
 
-def paint(shell: Shell, material_R: npt.NDArray[np.int64], point_R3: Float32Array,
-          normal_R3: Float32Array, colour_R3: Float32Array) -> Float32Array:  # fmt: skip
+def paint(
+    shell: Shell,
+    material_R: npt.NDArray[np.int64],
+    point_R3: Float32Array,
+    normal_R3: Float32Array,
+    colour_R3: Float32Array,
+) -> Float32Array:
     """Reflectance of what rays hit; the sky of panes is above 1."""
     painted = colour_R3.copy()
     rows = np.flatnonzero(material_R == FLOOR)
@@ -192,6 +211,10 @@ def noise(cells_R2: npt.NDArray[np.int64]) -> Float32Array:
     return ((mixed & 0xFFFF) / np.float32(65535)).astype(np.float32)
 
 
+def _float32(values: npt.NDArray[Any]) -> Float32Array:
+    return values.astype(np.float32)
+
+
 def _cells(point_R2: Float32Array, size_2: tuple[float, float]) -> npt.NDArray[np.int64]:
     return np.floor(point_R2 / np.array(size_2, np.float32)).astype(np.int64)
 
@@ -204,7 +227,7 @@ def _planks(point_R2: Float32Array, shell: Shell) -> Float32Array:
     grain = 0.95 + 0.1 * noise(_cells(point_R2, (0.09, 0.012)))
     seam = (np.mod(point_R2[:, 1], shell.floor_size) < 0.006) | (np.mod(shifted, 1.3) < 0.006)
     tone = tone * grain * np.where(seam, 0.55, 1.0)
-    return (tone[:, None] * np.array(shell.floor_colours[0])).astype(np.float32)
+    return _float32(tone[:, None] * np.array(shell.floor_colours[0]))
 
 
 def _tiles(point_R2: Float32Array, shell: Shell) -> Float32Array:
@@ -213,18 +236,20 @@ def _tiles(point_R2: Float32Array, shell: Shell) -> Float32Array:
     colour = np.where(odd, np.array(shell.floor_colours[0]), np.array(shell.floor_colours[1]))
     joint = (np.mod(point_R2, shell.floor_size) < 0.008).any(axis=1)
     tone = (0.94 + 0.1 * noise(cell)) * np.where(joint, 0.7, 1.0)
-    return (colour * tone[:, None]).astype(np.float32)
+    return _float32(colour * tone[:, None])
 
 
 def _carpet(point_R2: Float32Array, shell: Shell) -> Float32Array:
     tone = 0.85 + 0.3 * noise(_cells(point_R2, (0.02, 0.02)))
     tone = tone * (0.94 + 0.12 * noise(_cells(point_R2, (0.35, 0.35))))
-    return (tone[:, None] * np.array(shell.floor_colours[0])).astype(np.float32)
+    return _float32(tone[:, None] * np.array(shell.floor_colours[0]))
 
 
 _FLOORS: dict[str, Callable[[Float32Array, Shell], Float32Array]] = {
-    "planks": _planks, "tiles": _tiles, "carpet": _carpet,
-}  # fmt: skip
+    "planks": _planks,
+    "tiles": _tiles,
+    "carpet": _carpet,
+}
 
 
 def _wall(across_R: Float32Array, up_R: Float32Array, shell: Shell) -> Float32Array:
@@ -236,4 +261,4 @@ def _wall(across_R: Float32Array, up_R: Float32Array, shell: Shell) -> Float32Ar
         colour[odd] = shell.wall_colours[1]
     colour = colour * tone[:, None]
     colour[up_R < SKIRTING_M] = (0.78, 0.77, 0.74)
-    return colour.astype(np.float32)
+    return _float32(colour)

@@ -160,7 +160,8 @@ def _averaged(values_MK: FloatArray, reach: int) -> FloatArray:
     padded = np.pad(values_MK, ((reach, reach), (0, 0)), mode="edge")
     sums = np.cumsum(np.concatenate([np.zeros((1, padded.shape[1])), padded]), axis=0)
     width = 2 * reach + 1
-    return (sums[width:] - sums[:-width]) / width
+    means: FloatArray = (sums[width:] - sums[:-width]) / width
+    return means
 
 
 def _smoothed(path_M2: FloatArray, floor: FreeFloor) -> FloatArray:

@@ -32,6 +32,41 @@ class Thing:
 
 
 @dataclass(frozen=True)
+class Model:
+    """A piece with its mesh: footprint centred on the origin, z from 0, front towards -y."""
+
+    category: str
+    vertices_V3: FloatArray
+    faces_F3: IntArray
+    colour_F3: Float32Array
+    size_3: tuple[float, float, float]
+    source: dict[str, str] | None = None
+
+    def placed(self, x: float, y: float, yaw: float) -> Thing:
+        """The model standing on the floor at (x, y), turned counter-clockwise by `yaw` radians."""
+        cosine, sine = np.cos(yaw), np.sin(yaw)
+        vertices_V3 = np.stack(
+            [
+                cosine * self.vertices_V3[:, 0] - sine * self.vertices_V3[:, 1] + x,
+                sine * self.vertices_V3[:, 0] + cosine * self.vertices_V3[:, 1] + y,
+                self.vertices_V3[:, 2],
+            ],
+            axis=1,
+        )
+        centre_3 = np.array([x, y, self.size_3[2] / 2])
+        return Thing(
+            self.category,
+            vertices_V3,
+            self.faces_F3,
+            self.colour_F3,
+            centre_3,
+            self.size_3,
+            yaw,
+            self.source,
+        )
+
+
+@dataclass(frozen=True)
 class FurnishedRoom:
     """A room with its furniture; doors and windows are part of the shell, not things."""
 

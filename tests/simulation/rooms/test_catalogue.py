@@ -12,7 +12,7 @@ from geovr.errors import UserError
 from geovr.simulation.rooms.catalogue import Catalogue, open_catalogue
 from geovr.simulation.rooms.sweethome.colours import linear
 from geovr.simulation.rooms.sweethome.names import KINDS, kind_of
-from geovr.simulation.rooms.sweethome.pieces import Model
+from geovr.simulation.rooms.world import Model
 from tests.simulation.rooms.library import item, replace_model, write_library
 
 

@@ -20,9 +20,7 @@ CEILING = 2.6
 def box(category: str, x: float, y: float, size: tuple, yaw: float = 0.0, z: float = 0.0) -> Thing:
     """A box whose bottom is at z."""
     mesh = trimesh.creation.box(extents=size)
-    turn = np.array(
-        [[np.cos(yaw), -np.sin(yaw), 0], [np.sin(yaw), np.cos(yaw), 0], [0, 0, 1.0]]
-    )
+    turn = np.array([[np.cos(yaw), -np.sin(yaw), 0], [np.sin(yaw), np.cos(yaw), 0], [0, 0, 1.0]])
     centre = np.array([x, y, z + size[2] / 2])
     vertices = np.asarray(mesh.vertices) @ turn.T + centre
     faces = np.asarray(mesh.faces, dtype=np.int64)
@@ -53,7 +51,9 @@ def look(position: np.ndarray, heading: float, pitch: float = 0.35) -> np.ndarra
     return pose
 
 
-def render(room: FurnishedRoom, poses: np.ndarray, width: int = WIDTH, height: int = HEIGHT) -> Seen:
+def render(
+    room: FurnishedRoom, poses: np.ndarray, width: int = WIDTH, height: int = HEIGHT
+) -> Seen:
     """Depth and instance of every pixel, by slabs for boxes and planes for the shell."""
     focal = width / 2 / np.tan(np.radians(40))
     intrinsics = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]])
