@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import trimesh
 
+from geovr.simulation.questions import Question
+from geovr.simulation.rooms.questions import Asked, ask
 from geovr.simulation.rooms.world import FurnishedRoom, Seen, Thing
 
 CATEGORIES = (
@@ -105,11 +109,30 @@ def _shell(room: FurnishedRoom, origin: np.ndarray, rays: np.ndarray) -> np.ndar
     return best
 
 
-def turning(frames: int = 24, start: float = 0.0) -> np.ndarray:
+def turning(frames: int = 16, start: float = 0.0) -> np.ndarray:
     """A whole turn in the room's middle, on a small circle."""
     headings = start + np.linspace(0, 2 * np.pi, frames, endpoint=False)
     centres = [np.array([0.25 * np.cos(a + 2), 0.25 * np.sin(a + 2), EYE]) for a in headings]
     return np.stack([look(c, a) for c, a in zip(centres, headings, strict=True)])
+
+
+def painted(room: FurnishedRoom, pixels: list[list[int]] | None = None) -> Seen:
+    """Frames from high above that hold the whole room; of thing k, frame n shows pixels[n][k]
+    pixels of 4,000, or 20 of each in three frames.
+    """
+    numbers = np.arange(1, len(room.things) + 1)
+    frames = []
+    for counts in pixels or [[20] * len(numbers)] * 3:
+        frame = np.zeros(4000, dtype=np.uint8)
+        shown = np.repeat(numbers, counts)
+        frame[: len(shown)] = shown
+        frames.append(frame.reshape(50, 80))
+    pose = np.diag([1.0, -1.0, -1.0, 1.0])
+    pose[2, 3] = 30.0
+    intrinsics = np.array([[60.0, 0, 40], [0, 60, 25], [0, 0, 1]])
+    depth = np.full((len(frames), 50, 80), 30, dtype=np.float32)
+    poses = np.stack([pose] * len(frames))
+    return Seen(poses, intrinsics, depth, np.stack(frames), np.arange(len(frames)) / 2)
 
 
 def random_world(seed: int) -> tuple[FurnishedRoom, Seen]:
@@ -186,3 +209,52 @@ def mirrored(room: FurnishedRoom, seen: Seen) -> tuple[FurnishedRoom, Seen]:
             instance_NHW=seen.instance_NHW[:, :, ::-1],
         ),
     )
+
+
+@dataclass(frozen=True)
+class Case:
+    room: FurnishedRoom
+    seen: Seen
+    asked: Asked
+
+    def of_kind(self, kind: str) -> list[Question]:
+        return [question for question in self.asked.questions if question.kind == kind]
+
+    def thing(self, name: str) -> Thing:
+        """The only thing of that name."""
+        (found,) = [thing for thing in self.room.things if thing.category == name]
+        return found
+
+    def middle(self, name: str) -> complex:
+        """Middle of a thing's vertices' extent seen from above, along its own axes."""
+        return middle_of(self.thing(name))
+
+
+def middle_of(thing: Thing) -> complex:
+    turn = np.exp(1j * thing.yaw)
+    own = (thing.vertices_V3[:, 0] + 1j * thing.vertices_V3[:, 1]) / turn
+    x, y = own.real, own.imag
+    return complex((x.min() + x.max() + 1j * (y.min() + y.max())) / 2 * turn)
+
+
+def case(room: FurnishedRoom, seen: Seen, index: int = 0) -> Case:
+    return Case(room, seen, ask(room, seen, np.random.default_rng([7, index]), index))
+
+
+@cache
+def cases() -> list[Case]:
+    """Three dozen random worlds and their questions."""
+    return [case(*random_world(seed), index=seed) for seed in range(36)]
+
+
+def texts(question: Question) -> dict[str, str]:
+    """Letter to text."""
+    return dict(option.split(". ", 1) for option in question.options or ())
+
+
+def only_right(question: Question, is_right: Callable[[str], bool]) -> None:
+    """The answer's text is right, and no other option is; letters are A, B, and so on."""
+    options = texts(question)
+    assert list(options) == list("ABCD"[: len(options)])
+    assert len(set(options.values())) == len(options)
+    assert [letter for letter, text in options.items() if is_right(text)] == [question.answer]

@@ -1,6 +1,6 @@
 """Free floor: how far points are from walls and from the things that stand in the way.
 
-Legend: P corners, E edges, S points.
+Legend: P corners, E edges, O obstacles, S points.
 """
 
 from __future__ import annotations
@@ -20,60 +20,75 @@ STANDS_BELOW = 0.05
 
 
 @dataclass(frozen=True)
-class Outline:
-    """A convex polygon on the floor, counter-clockwise."""
+class Outlines:
+    """Convex polygons on the floor, counter-clockwise, one after another."""
 
-    corners_P2: FloatArray
+    start_E2: FloatArray
+    edge_E2: FloatArray
+    first_O: npt.NDArray[np.int64]
+    """The first edge of each polygon."""
+
+    @classmethod
+    def of(cls, polygons: list[FloatArray]) -> Outlines:
+        """Join polygons, each given by its corners."""
+        edges = [np.roll(corners_P2, -1, axis=0) - corners_P2 for corners_P2 in polygons]
+        counts = [0, *(len(corners_P2) for corners_P2 in polygons[:-1])]
+        return cls(np.concatenate(polygons), np.concatenate(edges), np.cumsum(counts))
 
     def distance(self, points_S2: FloatArray) -> FloatArray:
-        """Metres from each point to the polygon, 0 inside, (S,)."""
-        start_E2 = self.corners_P2
-        edge_E2 = np.roll(start_E2, -1, axis=0) - start_E2
-        offset_SE2 = points_S2[:, None] - start_E2
-        left = edge_E2[:, 0] * offset_SE2[..., 1] - edge_E2[:, 1] * offset_SE2[..., 0] >= 0
-        inside = left.all(axis=1)
-        return np.where(inside, 0.0, _to_edges(offset_SE2, edge_E2).min(axis=1))
+        """Metres from each point to each polygon, 0 inside, (S, O)."""
+        offset_SE2 = points_S2[:, None] - self.start_E2
+        x_E, y_E = self.edge_E2.T
+        left_SE = x_E * offset_SE2[..., 1] - y_E * offset_SE2[..., 0] >= 0
+        inside_SO = np.logical_and.reduceat(left_SE, self.first_O, axis=1)
+        edges_SO = np.minimum.reduceat(_to_edges(offset_SE2, self.edge_E2), self.first_O, axis=1)
+        return np.where(inside_SO, 0.0, edges_SO)
 
 
 @dataclass(frozen=True)
 class Floor:
-    """A room's floor and the outlines of what stands on it, by the thing's number."""
+    """A room's floor and the outlines of what stands on it."""
 
     corners_P2: FloatArray
-    obstacles: dict[int, Outline]
+    outlines: Outlines
+    obstacles: tuple[int, ...]
+    """The number of the thing that each outline belongs to."""
     standing: frozenset[int]
+    """Things that stand on the floor: one can go there."""
 
     @classmethod
-    def of(cls, room: FurnishedRoom) -> Floor:
-        """Of a room: obstacles' outlines are the convex hulls of their vertices."""
-        heights = [
-            (float(t.vertices_V3[:, 2].min()), float(t.vertices_V3[:, 2].max()))
-            for t in room.things
-        ]
-        obstacles = {
-            index: Outline(convex_hull(thing.vertices_V3[:, :2]))
-            for index, thing in enumerate(room.things)
-            if heights[index][1] > LOWEST_OBSTACLE and heights[index][0] < HIGHEST_OBSTACLE
-        }
-        standing = frozenset(index for index in obstacles if heights[index][0] <= STANDS_BELOW)
-        return cls(room.floor_P2, obstacles, standing)
+    def of(cls, room: FurnishedRoom) -> Floor | None:
+        """Of a room: outlines are the convex hulls of things' vertices; None for an empty floor."""
+        low_K = [float(thing.vertices_V3[:, 2].min()) for thing in room.things]
+        high_K = [float(thing.vertices_V3[:, 2].max()) for thing in room.things]
+        obstacles = tuple(
+            index
+            for index in range(len(room.things))
+            if high_K[index] > LOWEST_OBSTACLE and low_K[index] < HIGHEST_OBSTACLE
+        )
+        if not obstacles:
+            return None
+        outlines = Outlines.of([convex_hull(room.things[i].vertices_V3[:, :2]) for i in obstacles])
+        standing = frozenset(index for index in obstacles if low_K[index] <= STANDS_BELOW)
+        return cls(room.floor_P2, outlines, obstacles, standing)
 
-    def room_around(self, points_S2: FloatArray) -> FloatArray:
-        """Metres from each point to the nearest wall or obstacle, 0 outside the room, (S,)."""
-        start_E2 = self.corners_P2
-        edge_E2 = np.roll(start_E2, -1, axis=0) - start_E2
-        offset_SE2 = points_S2[:, None] - start_E2
-        walls_S = _to_edges(offset_SE2, edge_E2).min(axis=1)
-        nearest_S = np.where(inside_polygon(points_S2, self.corners_P2), walls_S, 0.0)
-        for outline in self.obstacles.values():
-            nearest_S = np.minimum(nearest_S, outline.distance(points_S2))
-        return nearest_S
+    def from_things(self, points_S2: FloatArray) -> FloatArray:
+        """Metres from each point to each obstacle, 0 inside, (S, O)."""
+        return self.outlines.distance(points_S2)
+
+    def from_walls(self, points_S2: FloatArray) -> FloatArray:
+        """Metres from each point to the nearest wall, 0 outside the room, (S,)."""
+        edge_E2 = np.roll(self.corners_P2, -1, axis=0) - self.corners_P2
+        walls_S = _to_edges(points_S2[:, None] - self.corners_P2, edge_E2).min(axis=1)
+        return np.where(inside_polygon(points_S2, self.corners_P2), walls_S, 0.0)
 
 
 def _to_edges(offset_SE2: FloatArray, edge_E2: FloatArray) -> FloatArray:
     squared = np.maximum((edge_E2**2).sum(axis=-1), 1e-18)
-    along = np.clip((offset_SE2 * edge_E2).sum(axis=-1) / squared, 0.0, 1.0)
-    distance: FloatArray = np.linalg.norm(offset_SE2 - along[..., None] * edge_E2, axis=-1)
+    along = offset_SE2[..., 0] * edge_E2[:, 0] + offset_SE2[..., 1] * edge_E2[:, 1]
+    along = np.clip(along / squared, 0.0, 1.0)
+    gap_SE2 = offset_SE2 - along[..., None] * edge_E2
+    distance: FloatArray = np.hypot(gap_SE2[..., 0], gap_SE2[..., 1])
     return distance
 
 

@@ -29,21 +29,24 @@ SPACING = 0.04
 """Metres between the points at which a leg is checked."""
 LEAST_LEG = 0.5
 MOST_TURNS = 3
-MOST_LEGS = 1500
-"""Legs tried in one room."""
+MOST_LEGS = 60
+"""Legs tried from one beginning."""
+MOST_ROUTES = 60
+"""Routes after which no further beginning is tried."""
 TURNS = ("Turn Left", "Turn Right", "Turn Back")
 OPTIONS = 4
 
 
 @dataclass(frozen=True)
 class Stand:
-    """Where the robot is: before a thing, at a point of the floor, looking along a direction."""
+    """Where the robot is: before a thing, at a point of the floor."""
 
     thing: int
     point_2: FloatArray
-    middle_ahead_2: FloatArray
-    ahead_2: FloatArray
-    """Direction of view as it walked here, and as a walk between the things' middles has it."""
+    walked_2: FloatArray
+    """Where it looks: as it walked here."""
+    pictured_2: FloatArray
+    """The same for who pictures a walk from the middle of one thing to the middle of the next."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,10 @@ class Route:
 class Planner:
     """Finds routes among the things that have a name of their own."""
 
-    def __init__(self, shown: Shown, desk: Desk) -> None:
-        self.shown, self.desk = shown, desk
-        self.floor = Floor.of(shown.room)
+    def __init__(self, shown: Shown, floor: Floor, desk: Desk) -> None:
+        self.shown, self.floor, self.desk = shown, floor, desk
         self.middle = {index: shown.room.things[index].centre_3[:2] for index in shown.named}
-        self.stops = [index for index in shown.named if index in self.floor.standing]
+        self.stops = [index for index in shown.named if index in floor.standing]
         self.routes: list[Route] = []
         self.legs = 0
 
@@ -76,28 +78,32 @@ class Planner:
         """Routes of one to MOST_TURNS turns, from beginnings in random order."""
         beginnings = [pair for pair in permutations(self.shown.named, 2) if pair[0] in self.stops]
         for index in self.desk.rng.permutation(len(beginnings)):
+            if len(self.routes) >= MOST_ROUTES:
+                break
             start, facing = beginnings[int(index)]
             stand = self._begin(start, facing)
             if stand is not None:
+                self.legs = 0
                 self._go_on(Route(start, facing, (), ()), stand)
         return self.routes
 
     def _begin(self, start: int, facing: int) -> Stand | None:
         ahead = self.middle[facing] - self.middle[start]
-        away = float(np.hypot(*ahead))
-        if away < LEAST_DISTANCE:
+        if float(np.hypot(*ahead)) < LEAST_DISTANCE:
             self.desk.refuse(KIND, f"beginning: it faces something nearer than {LEAST_DISTANCE} m")
             return None
         points_S2 = _points(self.middle[start], self.middle[facing])
-        outside = self.floor.obstacles[start].distance(points_S2) >= STANDOFF
-        point_2 = points_S2[int(outside.argmax())]
-        if not outside.any() or self.floor.room_around(point_2[None])[0] < CLEARANCE:
+        things_SO = self.floor.from_things(points_S2)
+        outside_S = things_SO[:, self.floor.obstacles.index(start)] >= STANDOFF
+        first = int(outside_S.argmax())
+        free = min(things_SO[first].min(), self.floor.from_walls(points_S2[[first]])[0])
+        if not outside_S.any() or free < CLEARANCE:
             self.desk.refuse(KIND, "beginning: no room to stand")
             return None
-        return Stand(start, point_2, ahead, ahead)
+        return Stand(start, points_S2[first], ahead, ahead)
 
     def _go_on(self, route: Route, stand: Stand) -> None:
-        for stop in self.stops:
+        for stop in self.desk.rng.permutation(self.stops).tolist():
             if stop in (route.start, *route.stops) or self.legs >= MOST_LEGS:
                 continue
             self.legs += 1
@@ -116,24 +122,25 @@ class Planner:
                 self.routes.append(longer)
             if turns < MOST_TURNS:
                 there = self.middle[stop]
-                ahead, middle_ahead = there - stand.point_2, there - self.middle[stand.thing]
-                self._go_on(longer, Stand(stop, point_2, middle_ahead, ahead))
+                walked, pictured = there - stand.point_2, there - self.middle[stand.thing]
+                self._go_on(longer, Stand(stop, point_2, walked, pictured))
 
     def _turn(self, stand: Stand, stop: int) -> str | None:
         there, here = self.middle[stop], self.middle[stand.thing]
-        walked = medium(turn_to(stand.point_2, stand.point_2 + stand.ahead_2, there))
-        pictured = medium(turn_to(here, here + stand.middle_ahead_2, there))
+        walked = medium(turn_to(stand.point_2, stand.point_2 + stand.walked_2, there))
+        pictured = medium(turn_to(here, here + stand.pictured_2, there))
         return f"Turn {walked.capitalize()}" if walked and walked == pictured else None
 
     def _walk(self, point_2: FloatArray, stop: int) -> FloatArray | None:
         """Where a straight walk towards a stop ends, None where it can't be walked."""
         points_S2 = _points(point_2, self.middle[stop])
-        before = self.floor.obstacles[stop].distance(points_S2) < STANDOFF
-        walked_S2 = points_S2[: int(before.argmax())]
-        if (len(walked_S2) - 1) * SPACING < LEAST_LEG:
+        things_SO = self.floor.from_things(points_S2)
+        before_S = things_SO[:, self.floor.obstacles.index(stop)] < STANDOFF
+        walked = int(before_S.argmax())
+        if (walked - 1) * SPACING < LEAST_LEG or things_SO[:walked].min() < CLEARANCE:
             return None
-        free = bool((self.floor.room_around(walked_S2) >= CLEARANCE).all())
-        return walked_S2[-1] if free else None
+        free = self.floor.from_walls(points_S2[:walked]).min() >= CLEARANCE
+        return points_S2[walked - 1] if free else None
 
 
 def _points(start_2: FloatArray, end_2: FloatArray) -> FloatArray:
@@ -144,8 +151,9 @@ def _points(start_2: FloatArray, end_2: FloatArray) -> FloatArray:
 
 def ask_routes(shown: Shown, desk: Desk) -> None:
     """Turns to fill in; the wrong options are drawn from all other sequences of as many turns."""
-    candidates = [_choice(shown, desk, route) for route in Planner(shown, desk).search()]
-    desk.ask_choices(KIND, candidates)
+    floor = Floor.of(shown.room)
+    routes = Planner(shown, floor, desk).search() if floor else []
+    desk.ask_choices(KIND, [_choice(shown, desk, route) for route in routes])
 
 
 def _choice(shown: Shown, desk: Desk, route: Route) -> Choice:

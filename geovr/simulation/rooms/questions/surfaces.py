@@ -23,31 +23,31 @@ TINY = 1e-18
 class Surface:
     """A mesh's triangles in leaves of neighbours."""
 
-    triangles_LS33: FloatArray
+    leaves: tuple[FloatArray, ...]
+    """Corners of each leaf's triangles, (S, 3, 3)."""
     low_L3: FloatArray
     high_L3: FloatArray
 
     @classmethod
     def of(cls, vertices_V3: FloatArray, faces_F3: IntArray) -> Surface:
-        """Sort a mesh's triangles into leaves; a leaf that is not full repeats a triangle."""
+        """Sort a mesh's triangles into leaves."""
         triangles_F33 = np.asarray(vertices_V3, dtype=np.float64)[faces_F3]
-        leaves = [
-            np.resize(part, LEAF)
-            for part in _split(triangles_F33.mean(axis=1), np.arange(len(faces_F3)))
-        ]
-        triangles_LS33 = triangles_F33[np.stack(leaves)]
-        return cls(triangles_LS33, triangles_LS33.min(axis=(1, 2)), triangles_LS33.max(axis=(1, 2)))
+        parts = _split(triangles_F33.mean(axis=1), np.arange(len(faces_F3)))
+        leaves = tuple(triangles_F33[part] for part in parts)
+        low_L3 = np.stack([leaf.min(axis=(0, 1)) for leaf in leaves])
+        high_L3 = np.stack([leaf.max(axis=(0, 1)) for leaf in leaves])
+        return cls(leaves, low_L3, high_L3)
 
 
 def surface_distance(a: Surface, b: Surface) -> float:
     """Distance of the nearest points of two surfaces, metres."""
-    bound = _box_gap(a.low_L3, a.high_L3, b.low_L3, b.high_L3)
+    bound_LL = _box_gap(a.low_L3, a.high_L3, b.low_L3, b.high_L3)
     best = np.inf
-    for flat in np.argsort(bound, axis=None, kind="stable"):
-        leaf_a, leaf_b = np.unravel_index(flat, bound.shape)
-        if bound[leaf_a, leaf_b] >= best:
+    for flat in np.argsort(bound_LL, axis=None, kind="stable"):
+        leaf_a, leaf_b = np.unravel_index(flat, bound_LL.shape)
+        if bound_LL[leaf_a, leaf_b] >= best:
             break
-        best = min(best, _leaf_distance(a.triangles_LS33[leaf_a], b.triangles_LS33[leaf_b], best))
+        best = min(best, _leaf_distance(a.leaves[leaf_a], b.leaves[leaf_b], best))
     return float(np.sqrt(best))
 
 
