@@ -174,6 +174,28 @@ def _furniture(config: SimulateConfig) -> str | None:
     return catalogue.digest
 
 
+def _blind(records: list[Record]) -> dict[str, Any]:
+    """How far answers without a look get, and what was not asked, of furnished rooms."""
+    from geovr.simulation.questions import Question
+    from geovr.simulation.rooms.questions.blind import blind_share
+
+    refused: Counter[str] = Counter()
+    for record in records:
+        for kind, reasons in record["refused_questions"].items():
+            refused[kind] += sum(reasons.values())
+    asked = [
+        Question(q["kind"], q["question"], q["options"], q["answer"])
+        for record in records
+        for q in record["questions"]
+    ]
+    blind = blind_share(asked)
+    told: dict[str, Any] = {"refused_questions": dict(sorted(refused.items()))}
+    if blind is not None:
+        log.info("simulate: %s", blind)
+        told |= {"blind_share": round(blind.share, 4), "chance": round(blind.chance, 4)}
+    return told
+
+
 def _specs(config: SimulateConfig) -> list[SceneSpec]:
     from geovr.simulation.record import SceneSpec
 
@@ -302,17 +324,22 @@ def _write_tables(config: SimulateConfig, output: Path, records: list[Record]) -
         jsonl([vsi_bench_row(number, *pair) for number, pair in enumerate(test)]),
     )
     scenes = [{k: v for k, v in r.items() if k not in ("key", "questions")} for r in records]
-    table = {
+    table: dict[str, Any] = {
         "version": 1,
         "preset": config.preset,
         "seed": config.seed,
         "conventions": CONVENTIONS,
         "scenes": scenes,
     }
+    if config.furniture is not None:
+        from geovr.simulation.rooms.catalogue import Catalogue
+
+        table["furniture"] = Catalogue.open(config.furniture).summary()
     write_atomic(output / "scenes.json", (json.dumps(table, indent=1) + "\n").encode())
     kinds = Counter(question["kind"] for _, question in train + test)
     return {
         "scenes": dict(sorted(Counter(r["split"] for r in records).items())),
         "questions": {"test": len(test), "train": len(train)},
         "questions_by_kind": dict(sorted(kinds.items())),
+        **(_blind(records) if config.preset == "rooms" else {}),
     }
