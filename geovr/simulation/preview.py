@@ -13,8 +13,8 @@ from safetensors.numpy import load_file
 
 from geovr.simulation.record import Record, truth_path, video_path
 
-COLUMNS, LARGE = 4, 192
-"""Frames shown, and the least height at which they are shown."""
+COLUMNS, LARGE, MARGIN = 4, 192, 3
+"""Frames shown, the least height at which they are shown, and the paper around each."""
 _INK, _PAPER, _PATH = (40, 40, 44), (250, 250, 248), (200, 60, 30)
 
 
@@ -39,7 +39,11 @@ def write_preview(output: Path, record: Record) -> Path:
 
 
 def _larger(picture: npt.NDArray[np.uint8], scale: int) -> npt.NDArray[np.uint8]:
-    return picture.repeat(scale, axis=0).repeat(scale, axis=1)
+    large = picture.repeat(scale, axis=0).repeat(scale, axis=1)
+    edge = ((MARGIN, MARGIN), (MARGIN, MARGIN))
+    return np.stack(
+        [np.pad(large[..., k], edge, constant_values=_PAPER[k]) for k in range(3)], axis=-1
+    )
 
 
 def _depths(depth_NHW: npt.NDArray[np.float32]) -> list[npt.NDArray[np.uint8]]:
