@@ -95,4 +95,4 @@ def _ask(
         question = f"If I am standing by the {shown.name(a)} and facing the {shown.name(b)}, "
         question += asked.format(b=shown.name(b), c=shown.name(c))
         candidates.append(Choice(question, right, tuple(w for w in answers if w != right)))
-    desk.ask_choices(kind, candidates, answers)
+    desk.ask_choices(kind, candidates, [answers])

@@ -19,11 +19,14 @@ OPTIONS = 4
 
 
 def distances(shown: Shown) -> FloatArray:
-    """Metres between the nearest points of things with a name of their own, in that order."""
-    things = [shown.room.things[index] for index in shown.named]
-    surfaces = [Surface.of(thing.vertices_V3, thing.faces_F3) for thing in things]
-    matrix = np.zeros((len(things), len(things)))
-    for i, j in combinations(range(len(things)), 2):
+    """Metres between the nearest points of things that questions may name, (K, K); else NaN."""
+    named = [index for group in shown.groups.values() for index in group]
+    surfaces = {
+        index: Surface.of(shown.room.things[index].vertices_V3, shown.room.things[index].faces_F3)
+        for index in named
+    }
+    matrix = np.full((len(shown.room.things),) * 2, np.nan)
+    for i, j in combinations(named, 2):
         matrix[i, j] = matrix[j, i] = surface_distance(surfaces[i], surfaces[j])
     return matrix
 
@@ -31,40 +34,42 @@ def distances(shown: Shown) -> FloatArray:
 def ask_distances(shown: Shown, desk: Desk, matrix: FloatArray) -> None:
     """Metres between two things."""
     kind = "object_abs_distance"
-    names = [shown.name(index) for index in shown.named]
     candidates = []
-    for i, j in combinations(range(len(names)), 2):
-        if matrix[i, j] < LEAST_DISTANCE:
+    for pair in combinations(shown.named, 2):
+        if matrix[pair] < LEAST_DISTANCE:
             desk.refuse(kind, f"nearer than {LEAST_DISTANCE} m")
             continue
         # Named in either order, so that the order tells nothing.
-        first, second = (i, j) if desk.rng.random() < 0.5 else (j, i)
+        first, second = (shown.name(int(index)) for index in desk.rng.permutation(pair))
         question = (
-            "Measuring from the closest point of each object, how far apart are the "
-            f"{names[first]} and the {names[second]} (in meters)?"
+            f"Measuring from the closest point of each object, how far apart are the {first} and "
+            f"the {second} (in meters)?"
         )
-        candidates.append((question, f"{matrix[i, j]:.1f}"))
+        candidates.append((question, f"{matrix[pair]:.1f}"))
     desk.ask_numbers(kind, candidates)
 
 
 def ask_closest(shown: Shown, desk: Desk, matrix: FloatArray) -> None:
-    """Which of four things is closest to a fifth."""
+    """Which of four categories has the thing that is closest to a fifth, which is the only one."""
     kind = "object_rel_distance"
-    names = [shown.name(index) for index in shown.named]
     candidates = []
-    for reference in range(len(names)):
-        others = [index for index in range(len(names)) if index != reference]
-        for group in combinations(others, OPTIONS):
-            ranked = sorted(group, key=lambda index: matrix[reference, index])
-            first, second = (float(matrix[reference, index]) for index in ranked[:2])
-            if second - first < max(LEAST_LEAD, LEAST_LEAD_SHARE * first):
+    for reference in shown.named:
+        name = shown.name(reference)
+        away = {
+            category: float(min(matrix[reference, index] for index in group))
+            for category, group in shown.groups.items()
+            if category != name
+        }
+        for options in combinations(away, OPTIONS):
+            first, second, *others = sorted(options, key=lambda category: away[category])
+            if away[second] - away[first] < max(LEAST_LEAD, LEAST_LEAD_SHARE * away[first]):
                 desk.refuse(kind, "two are about as close")
                 continue
-            shuffled = [names[index] for index in desk.rng.permutation(group)]
+            listed = ", ".join(str(option) for option in desk.rng.permutation(options))
             question = (
-                "Measuring from the closest point of each object, which of these objects "
-                f"({', '.join(shuffled)}) is the closest to the {names[reference]}?"
+                f"Measuring from the closest point of each object, which of these objects "
+                f"({listed}) is the closest to the {name}? Of several objects of a category, the "
+                "closest one counts."
             )
-            wrong = tuple(names[index] for index in ranked[1:])
-            candidates.append(Choice(question, names[ranked[0]], wrong))
+            candidates.append(Choice(question, first, (second, *others)))
     desk.ask_choices(kind, candidates)

@@ -62,24 +62,24 @@ class Desk:
         self.refuse(kind, SPARE, len(order) - CAPS[kind] if len(order) > CAPS[kind] else 0)
 
     def ask_choices(
-        self, kind: str, candidates: Sequence[Choice], answers: Sequence[str] | None = None
+        self, kind: str, candidates: Sequence[Choice], cycles: Sequence[Sequence[str]] = ()
     ) -> None:
         """Ask some of the candidates, so that neither letters nor answers give anything away.
 
-        The right letter goes round with scene and question. So does the right answer where a kind
-        has always the same ones (`answers`), as far as the room allows; else every answer that
-        some candidate has is as likely as any other, however many candidates share it.
+        The right letter goes round with scene and question. So does the right answer in a kind
+        that has always the same ones, as far as the room allows: a cycle holds all answers of one
+        length. Else every answer that some candidate has is as likely as any other, however many
+        candidates share it.
         """
         groups: dict[str, list[Choice]] = {}
         for candidate in candidates:
             groups.setdefault(candidate.right, []).append(candidate)
         for number in range(min(CAPS[kind], len(candidates))):
             turn = self.scene_index + number + KINDS.index(kind)
-            if answers is None:
-                wanted = [str(answer) for answer in self.rng.permutation(sorted(groups))]
-            else:
-                start = (turn + turn // len(answers)) % len(answers)
-                wanted = [*answers[start:], *answers[:start]]
+            wanted = [str(answer) for answer in self.rng.permutation(sorted(groups))]
+            if cycles:
+                order = self.rng.permutation(len(cycles))
+                wanted = [answer for index in order for answer in _from(cycles[index], turn)]
             group = groups[next(answer for answer in wanted if groups.get(answer))]
             chosen = group.pop(int(self.rng.integers(len(group))))
             groups = {answer: left for answer, left in groups.items() if left}
@@ -92,3 +92,9 @@ class Desk:
         texts.insert(right, choice.right)
         options = tuple(f"{a}. {text}" for a, text in zip(LETTERS, texts, strict=False))
         return Question(kind, choice.question, options, LETTERS[right])
+
+
+def _from(cycle: Sequence[str], turn: int) -> list[str]:
+    """A cycle from the turn's place on; it differs from the letter's, which goes round as well."""
+    start = (turn + turn // len(cycle)) % len(cycle)
+    return [*cycle[start:], *cycle[:start]]

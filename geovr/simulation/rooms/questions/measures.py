@@ -21,14 +21,9 @@ def ask_counts(shown: Shown, desk: Desk) -> None:
     kind = "object_counting"
     candidates = []
     for category, count in sorted(shown.instances.items()):
-        clear = [
-            bool(shown.clear_K[index])
-            for index, thing in enumerate(shown.room.things)
-            if thing.category == category
-        ]
         if count < LEAST_COUNT:
             desk.refuse(kind, "only one of them")
-        elif not all(clear):
+        elif category not in shown.groups:
             desk.refuse(kind, "not all of them shown clearly")
         else:
             candidates.append((f"How many {category}(s) are in this room?", str(count)))

@@ -153,7 +153,8 @@ def ask_routes(shown: Shown, desk: Desk) -> None:
     """Turns to fill in; the wrong options are drawn from all other sequences of as many turns."""
     floor = Floor.of(shown.room)
     routes = Planner(shown, floor, desk).search() if floor else []
-    desk.ask_choices(KIND, [_choice(shown, desk, route) for route in routes])
+    candidates = [_choice(shown, desk, route) for route in routes]
+    desk.ask_choices(KIND, candidates, [_sequences(turns) for turns in range(1, MOST_TURNS + 1)])
 
 
 def _choice(shown: Shown, desk: Desk, route: Route) -> Choice:
@@ -170,9 +171,11 @@ def _choice(shown: Shown, desk: Desk, route: Route) -> Choice:
         f"'turn left' or 'turn right'): {steps} You have reached the final destination."
     )
     blanks = sum(turn is not None for turn in route.turns)
-    others = [
-        text for text in map(", ".join, product(TURNS, repeat=blanks)) if text != route.answer
-    ]
+    others = [text for text in _sequences(blanks) if text != route.answer]
     count = min(OPTIONS - 1, len(others))
     wrong = tuple(others[i] for i in desk.rng.choice(len(others), count, replace=False))
     return Choice(question, route.answer, wrong)
+
+
+def _sequences(turns: int) -> list[str]:
+    return [", ".join(sequence) for sequence in product(TURNS, repeat=turns)]

@@ -65,13 +65,21 @@ class Shown:
         return Counter(thing.category for thing in self.room.things)
 
     @cached_property
+    def groups(self) -> dict[str, tuple[int, ...]]:
+        """Things of every category of which all are shown clearly."""
+        groups: dict[str, list[int]] = {}
+        for index, thing in enumerate(self.room.things):
+            groups.setdefault(thing.category, []).append(index)
+        return {
+            category: tuple(group)
+            for category, group in sorted(groups.items())
+            if all(self.clear_K[index] for index in group)
+        }
+
+    @cached_property
     def named(self) -> tuple[int, ...]:
         """Things shown clearly whose category no other thing has: a name is enough for them."""
-        return tuple(
-            index
-            for index, thing in enumerate(self.room.things)
-            if self.clear_K[index] and self.instances[thing.category] == 1
-        )
+        return tuple(sorted(group[0] for group in self.groups.values() if len(group) == 1))
 
     def name(self, index: int) -> str:
         """How questions name a thing."""
