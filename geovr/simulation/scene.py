@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from geovr.simulation.layouts import DATASET
-from geovr.simulation.questions import KINDS, Question, Truth, ask
+from geovr.simulation.question import Question
+from geovr.simulation.questions import KINDS, Truth, ask
 from geovr.simulation.record import Record, SceneSpec
 from geovr.simulation.render import Hits, cast, shade
 from geovr.simulation.room import Room, piece_colour, sample_room

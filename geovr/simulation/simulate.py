@@ -104,7 +104,7 @@ def simulate(config: SimulateConfig) -> dict[str, Any]:
     """Render all scenes that are not there yet, then write the question files and scenes.json.
 
     Returns:
-        Summary: output, scenes and questions by split, questions by kind, scenes made and kept,
+        Summary: output, scenes by split, the tally of questions, scenes made and kept,
         frames made, seconds, frames_per_second (of the scenes made, with encoding and writing).
 
     Raises:
@@ -112,6 +112,7 @@ def simulate(config: SimulateConfig) -> dict[str, Any]:
         Interrupted: when stopped; the complete scenes stay and the same command goes on.
     """
     from geovr.simulation.record import existing
+    from geovr.simulation.tally import lines
 
     output = config.output
     if output.exists() and not output.is_dir():
@@ -156,6 +157,8 @@ def simulate(config: SimulateConfig) -> dict[str, Any]:
         summary["made"], kept, sum(counts["questions"].values()), summary["seconds"],
         summary["frames_per_second"], output,
     )  # fmt: skip
+    for line in lines(counts):
+        log.info("simulate: %s", line)
     return summary
 
 
@@ -172,28 +175,6 @@ def _furniture(config: SimulateConfig) -> str | None:
     catalogue = Catalogue.open(config.furniture)
     catalogue.log_summary()
     return catalogue.digest
-
-
-def _blind(records: list[Record]) -> dict[str, Any]:
-    """How far answers without a look get, and what was not asked, of furnished rooms."""
-    from geovr.simulation.questions import Question
-    from geovr.simulation.rooms.questions.blind import blind_share
-
-    refused: Counter[str] = Counter()
-    for record in records:
-        for kind, reasons in record["refused_questions"].items():
-            refused[kind] += sum(reasons.values())
-    asked = [
-        Question(q["kind"], q["question"], q["options"], q["answer"])
-        for record in records
-        for q in record["questions"]
-    ]
-    blind = blind_share(asked)
-    told: dict[str, Any] = {"refused_questions": dict(sorted(refused.items()))}
-    if blind is not None:
-        log.info("simulate: %s", blind)
-        told |= {"blind_share": round(blind.share, 4), "chance": round(blind.chance, 4)}
-    return told
 
 
 def _specs(config: SimulateConfig) -> list[SceneSpec]:
@@ -314,6 +295,7 @@ def _write_tables(config: SimulateConfig, output: Path, records: list[Record]) -
     import json
 
     from geovr.simulation.layouts import jsonl, vsi_590k_row, vsi_bench_row
+    from geovr.simulation.tally import tally
     from geovr.storage import write_atomic
 
     train = [(r["scene"], q) for r in records if r["split"] == "train" for q in r["questions"]]
@@ -336,10 +318,4 @@ def _write_tables(config: SimulateConfig, output: Path, records: list[Record]) -
 
         table["furniture"] = Catalogue.open(config.furniture).summary()
     write_atomic(output / "scenes.json", (json.dumps(table, indent=1) + "\n").encode())
-    kinds = Counter(question["kind"] for _, question in train + test)
-    return {
-        "scenes": dict(sorted(Counter(r["split"] for r in records).items())),
-        "questions": {"test": len(test), "train": len(train)},
-        "questions_by_kind": dict(sorted(kinds.items())),
-        **(_blind(records) if config.preset == "rooms" else {}),
-    }
+    return {"scenes": dict(sorted(Counter(r["split"] for r in records).items())), **tally(records)}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import cache
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -15,83 +13,15 @@ from scipy.spatial import cKDTree
 
 from geovr.simulation.rooms.questions.surfaces import Surface, surface_distance
 from geovr.simulation.rooms.world import FurnishedRoom, Thing
+from tests.simulation.rooms.checks import DISTANCE, sown
 from tests.simulation.rooms.worlds import (
     CEILING,
     Case,
     box,
     case,
-    cases,
-    only_right,
     painted,
     rectangle,
 )
-
-
-def sown(vertices: np.ndarray, faces: np.ndarray, spacing: float) -> np.ndarray:
-    """Points on every triangle, so that none of its points is farther than spacing from one."""
-    points = []
-    for corners in vertices[faces]:
-        longest = max(np.linalg.norm(b - a) for a, b in pairwise([*corners, corners[0]]))
-        steps = max(int(np.ceil(longest / spacing)), 1)
-        i, j = np.mgrid[: steps + 1, : steps + 1]
-        keep = i + j <= steps
-        weights = np.stack([i[keep], j[keep], steps - i[keep] - j[keep]], axis=1) / steps
-        points.append(weights @ corners)
-    return np.concatenate(points)
-
-
-SPACING = 0.05
-
-
-@cache
-def points(world: int, thing: int) -> np.ndarray:
-    found = cases()[world].room.things[thing]
-    return sown(found.vertices_V3, found.faces_F3, SPACING)
-
-
-def brute(world: int, first: str, second: str) -> float:
-    """Between the only thing of the first name and any of the second; never below the true
-    distance, and at most 2 SPACING above it.
-    """
-    numbers = {first: [], second: []}
-    for number, thing in enumerate(cases()[world].room.things):
-        if thing.category in numbers:
-            numbers[thing.category].append(number)
-    (only,) = numbers[first]
-    tree = cKDTree(points(world, only))
-    return min(float(tree.query(points(world, other))[0].min()) for other in numbers[second])
-
-
-DISTANCE = r"how far apart are the (.+) and the (.+) \(in meters\)\?"
-CLOSEST = r"which of these objects \((.+)\) is the closest to the (.+)\?"
-
-
-def test_a_distance_is_that_of_the_nearest_sown_points() -> None:
-    asked = 0
-    for number, world in enumerate(cases()[:18]):
-        for question in world.of_kind("object_abs_distance"):
-            first, second = re.search(DISTANCE, question.question).groups()
-            assert re.fullmatch(r"\d+\.\d", question.answer)
-            sampled = brute(number, first, second)
-            assert sampled - 2 * SPACING - 0.0501 <= float(question.answer) <= sampled + 0.0501
-            assert sampled >= 0.3
-            asked += 1
-    assert asked >= 60
-
-
-def test_only_the_right_option_is_closest_and_by_a_margin() -> None:
-    asked = 0
-    for number, world in enumerate(cases()[:18]):
-        for question in world.of_kind("object_rel_distance"):
-            listed, reference = re.search(CLOSEST, question.question).groups()
-            names = listed.split(", ")
-            away = {name: brute(number, reference, name) for name in names}
-            nearest, second = sorted(away.values())[:2]
-            assert second - nearest > 0.2 - 2 * SPACING
-            assert sorted(text.split(". ")[1] for text in question.options) == sorted(names)
-            only_right(question, lambda text, away=away: away[text] == min(away.values()))
-            asked += 1
-    assert asked >= 45
 
 
 def soup(rng: np.random.Generator, triangles: int) -> tuple[np.ndarray, np.ndarray]:

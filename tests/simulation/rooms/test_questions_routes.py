@@ -2,137 +2,24 @@
 
 from __future__ import annotations
 
-import re
-from functools import cache
-
 import numpy as np
 import pytest
 
-from geovr.simulation.questions import Question
 from geovr.simulation.rooms.questions import drafting
 from geovr.simulation.rooms.questions.floor import Outlines, convex_hull, inside_polygon
-from geovr.simulation.rooms.world import FurnishedRoom, Thing
+from geovr.simulation.rooms.world import FurnishedRoom
+from tests.simulation.rooms.checks import from_walls, parse
 from tests.simulation.rooms.worlds import (
     CEILING,
     Case,
     box,
     case,
-    cases,
     ell,
-    middle_of,
-    only_right,
     painted,
     rectangle,
 )
 
 KIND = "route_planning"
-BEGINNING = r"begins at the (.+), facing the (.+), and wants to navigate to the (.+?)\. You"
-QUARTERS = {"Turn Left": 1j, "Turn Right": -1j, "Turn Back": -1}
-
-
-def away(thing: Thing, points: np.ndarray) -> np.ndarray:
-    """Metres from points of the floor to a box's footprint."""
-    own = (points - middle_of(thing)) * np.exp(-1j * thing.yaw)
-    x = np.maximum(np.abs(own.real) - thing.size_3[0] / 2, 0)
-    return np.abs(x + 1j * np.maximum(np.abs(own.imag) - thing.size_3[1] / 2, 0))
-
-
-def from_walls(floor_P2: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Metres to the nearest wall, negative outside."""
-    corners = (floor_P2[:, 0] + 1j * floor_P2[:, 1])[:, None]
-    ends = np.roll(corners, -1, axis=0)
-    length = np.abs(ends - corners)
-    own = (points - corners) / (ends - corners) * length
-    past = np.maximum(np.maximum(-own.real, own.real - length), 0)
-    turns = np.angle((ends - points) / (corners - points)).sum(axis=0)
-    return np.hypot(past, own.imag).min(axis=0) * np.where(turns > np.pi, 1, -1)
-
-
-def parse(question: Question) -> tuple[str, str, list[tuple[bool, str]]]:
-    """Start, faced thing, and for every stop whether a turn comes before it."""
-    start, facing, end = re.search(BEGINNING, question.question).groups()
-    actions = re.findall(r"\d\. (.+?)\.(?= )", question.question.split("turn right'): ")[1])
-    legs, blank = [], False
-    for action in actions:
-        if action == "[please fill in]":
-            blank = True
-        else:
-            legs.append((blank, action.removeprefix("Go forward until the ")))
-            blank = False
-    assert legs[-1][1] == end
-    return start, facing, legs
-
-
-def walk(world: Case, question: Question) -> list[tuple[complex, complex, bool]]:
-    """For every leg: where the robot looked, where it then went, and whether a turn is asked.
-
-    Its steps of a centimetre keep clear of walls and things.
-    """
-    start, facing, legs = parse(question)
-    at, heading = world.middle(start), world.middle(facing) - world.middle(start)
-    heading /= abs(heading)
-    steps = 0.01 * np.arange(1500)
-    at += heading * steps[(away(world.thing(start), at + heading * steps) >= 0.35).argmax()]
-    walked = []
-    for blank, stop in legs:
-        direction = world.middle(stop) - at
-        direction /= abs(direction)
-        walked.append((heading, direction, blank))
-        ahead = at + direction * steps
-        ahead = ahead[: (away(world.thing(stop), ahead) < 0.35).argmax()]
-        assert from_walls(world.room.floor_P2, ahead).min() > 0.2
-        assert min(away(thing, ahead).min() for thing in world.room.things) > 0.2
-        at, heading = ahead[-1], direction
-    return walked
-
-
-def pictured(world: Case, question: Question) -> list[tuple[complex, complex, bool]]:
-    """The same between the middles of the things."""
-    start, facing, legs = parse(question)
-    at, heading = world.middle(start), world.middle(facing) - world.middle(start)
-    walked = []
-    for blank, stop in legs:
-        walked.append((heading, world.middle(stop) - at, blank))
-        at, heading = world.middle(stop), world.middle(stop) - at
-    return walked
-
-
-def leads_there(legs: list[tuple[complex, complex, bool]], text: str) -> bool:
-    """Whether each turn brings the next stop to less than 45 degrees from straight ahead."""
-    turns = iter(text.split(", "))
-    for heading, direction, blank in legs:
-        turned = heading * QUARTERS[next(turns)] if blank else heading
-        ahead = direction / turned
-        if ahead.real <= abs(ahead.imag):
-            return False
-    assert next(turns, None) is None
-    return True
-
-
-@cache
-def walks() -> list[tuple[Question, list[tuple[complex, complex, bool]]]]:
-    """Every route of the random worlds, as it is walked and as it is pictured."""
-    return [
-        (question, legs)
-        for world in cases()
-        for question in world.of_kind(KIND)
-        for legs in (walk(world, question), pictured(world, question))
-    ]
-
-
-def test_only_the_right_option_leads_there_over_free_floor() -> None:
-    assert len(walks()) >= 120
-    for question, legs in walks():
-        only_right(question, lambda text, legs=legs: leads_there(legs, text))
-
-
-def test_no_asked_turn_is_near_45_or_135_degrees() -> None:
-    for _, legs in walks():
-        for heading, direction, blank in legs:
-            ahead = direction / heading
-            # How far from a diagonal: 13 degrees, whose sine is 0.225.
-            off = min(abs((ahead / diagonal).imag) for diagonal in (1 + 1j, 1 - 1j)) * np.sqrt(2)
-            assert not blank or off > 0.225 * abs(ahead)
 
 
 def corner(angle: float, block: bool = False) -> Case:

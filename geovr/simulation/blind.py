@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from geovr.simulation.questions import Question
+from geovr.simulation.question import Question
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,15 @@ class Blind:
     chance: float
     share_by_kind: dict[str, float]
 
-    def __str__(self) -> str:
-        return f"blind solver {100 * self.share:.1f} % on choices, chance {100 * self.chance:.1f} %"
+    def told(self) -> dict[str, Any]:
+        """As a summary has it, rounded."""
+        by_kind = {kind: round(share, 3) for kind, share in self.share_by_kind.items()}
+        return {
+            "questions": self.questions,
+            "share": round(self.share, 3),
+            "chance": round(self.chance, 3),
+            "by_kind": by_kind,
+        }
 
 
 def blind_share(questions: Sequence[Question]) -> Blind | None:
