@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -89,7 +90,9 @@ def test_s3_is_tried_with_an_object_and_credentials_are_not_told(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    needs = Needs(store="s3://bucket/store")
+    # moto keeps its buckets for the whole process: this one is nobody else's
+    bucket = f"doctor-{uuid.uuid4().hex[:12]}"
+    needs = Needs(store=f"s3://{bucket}/store")
     found = told("S3 credentials", needs)
     assert found.state == "missing" and found.required
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
@@ -101,12 +104,12 @@ def test_s3_is_tried_with_an_object_and_credentials_are_not_told(
         host, port = server.get_host_and_port()
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
         found = told("store", needs)
-        assert found.state == "failed" and "bucket" in found.told
+        assert found.state == "failed" and bucket in found.told
         s3 = boto3.client("s3")
-        s3.create_bucket(Bucket="bucket")
+        s3.create_bucket(Bucket=bucket)
         found = told("store", needs)
         assert found.state == "ok", found
-        assert s3.list_objects_v2(Bucket="bucket")["KeyCount"] == 0
+        assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
         everything = [told(name, needs) for name in ("S3 credentials", "store", "proxies")]
         assert everything[0].told == "from env"
         assert SECRET not in render(everything)
