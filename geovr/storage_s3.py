@@ -1,7 +1,6 @@
 """Objects below an s3:// prefix. Large ones are read by ranges at once and written in parts.
 
-The only user of boto3. botocore retries a request that fails; what fails while a body arrives is
-retried here.
+Whatever S3 refuses for good is a StoreError that names the object and the remedy.
 """
 
 from __future__ import annotations
@@ -10,13 +9,18 @@ import base64
 import hashlib
 import io
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
 from geovr.errors import StoreError, UserError
+from geovr.storage_s3_failures import (
+    ATTEMPTS,
+    failures_named,
+    names_failures,
+    with_body_retried,
+)
 
 RANGE_BYTES = 8 << 20
 """Of one ranged read: S3 gives one connection about 90 MB/s, whatever the object's size."""
@@ -25,8 +29,6 @@ _CONNECTIONS = 8
 MULTIPART_BYTES = 64 << 20
 """What is longer is written in parts."""
 _PART_BYTES = 16 << 20
-_ATTEMPTS = 6
-"""Of a request and of a body, each."""
 _CONFLICTS = 5
 """How often S3 is asked again when another writer of the same key has not ended yet."""
 _MISSING = ("NoSuchKey", "404")
@@ -43,7 +45,7 @@ def _s3_client() -> Any:
     return boto3.client(
         "s3",
         config=BotoConfig(
-            retries={"max_attempts": _ATTEMPTS, "mode": "standard"},
+            retries={"max_attempts": ATTEMPTS, "mode": "standard"},
             connect_timeout=10,
             read_timeout=60,
             max_pool_connections=2 * _CONNECTIONS,
@@ -87,11 +89,15 @@ class S3Backend:
     def _key(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key
 
+    @names_failures
     def write(self, key: str, data: bytes) -> None:
         """One PUT, or a multipart upload; S3 compares the sha256 of what arrives."""
         if len(data) <= MULTIPART_BYTES:
             self._put(key, data)
-            return
+        else:
+            self._put_in_parts(key, data)
+
+    def _put_in_parts(self, key: str, data: bytes) -> None:
         from boto3.s3.transfer import TransferConfig
 
         # a part that fails for good aborts the upload; of a killed process parts stay that nobody
@@ -119,6 +125,7 @@ class S3Backend:
             **conditions,
         )
 
+    @names_failures
     def write_new(self, key: str, data: bytes) -> bool:
         """One PUT that fails when there is an object; tells whether it wrote."""
         from botocore.exceptions import ClientError
@@ -138,6 +145,7 @@ class S3Backend:
         self.write(key, data)
         return True
 
+    @names_failures
     def read(self, key: str) -> bytes | None:
         """An object's bytes, None when there is none; ranges of one version of it.
 
@@ -189,8 +197,9 @@ class S3Backend:
             answer = self.client.get_object(Bucket=self.bucket, Key=self._key(key), **how)
             return bytes(answer["Body"].read()), answer
 
-        return _with_body_retried(get)
+        return with_body_retried(get)
 
+    @names_failures
     def size(self, key: str) -> int | None:
         """Bytes of an object, None when there is none."""
         from botocore.exceptions import ClientError
@@ -208,15 +217,18 @@ class S3Backend:
         pages = self.client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=self._key(prefix)
         )
-        for page in pages:
-            for item in page.get("Contents", []):
-                key = str(item["Key"])
-                yield key.removeprefix(self.prefix).lstrip("/") if self.prefix else key
+        with failures_named(f"{self.uri}/{prefix}"):
+            for page in pages:
+                for item in page.get("Contents", []):
+                    key = str(item["Key"])
+                    yield key.removeprefix(self.prefix).lstrip("/") if self.prefix else key
 
+    @names_failures
     def remove(self, key: str) -> None:
         """Delete an object; a missing one is fine."""
         self.client.delete_object(Bucket=self.bucket, Key=self._key(key))
 
+    @names_failures
     def remove_partial(self, prefix: str) -> None:
         """Abort the multipart uploads below a prefix, which has no writer now."""
         from botocore.exceptions import ClientError
@@ -234,27 +246,3 @@ class S3Backend:
             self.client.abort_multipart_upload(
                 Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
             )
-
-
-def _with_body_retried(
-    get: Callable[[], tuple[bytes, dict[str, Any]]],
-) -> tuple[bytes, dict[str, Any]]:
-    """A lost connection or a short body is no answer: ask again, each time later."""
-    from botocore.exceptions import (
-        ConnectionClosedError,
-        IncompleteReadError,
-        ReadTimeoutError,
-        ResponseStreamingError,
-    )
-
-    for attempt in range(1, _ATTEMPTS):
-        try:
-            return get()
-        except (
-            ConnectionClosedError,
-            IncompleteReadError,
-            ReadTimeoutError,
-            ResponseStreamingError,
-        ):
-            time.sleep(0.1 * 2**attempt)
-    return get()
