@@ -12,12 +12,18 @@ from geovr import cli_json
 
 def simulate(
     output: Annotated[Path, typer.Option(help="Directory to write to; complete scenes stay.")],
-    preset: Annotated[str, typer.Option(help="demo or study.")] = "demo",
+    preset: Annotated[str, typer.Option(help="demo, study or rooms.")] = "demo",
     seed: Annotated[int, typer.Option(help="Same seed, same scenes and questions.")] = 0,
     scenes: Annotated[
-        str | None, typer.Option(help="TRAIN+TEST instead of the preset's, e.g. 8+4.")
+        str | None,
+        typer.Option(help="TRAIN+TEST instead of the preset's, e.g. 8+4; 40 is 32+8."),
     ] = None,
     size: Annotated[str | None, typer.Option(help="Width x height, e.g. 64x48.")] = None,
+    frames: Annotated[int | None, typer.Option(help="Of each video.")] = None,
+    furniture: Annotated[
+        Path | None, typer.Option(help="Directory of furniture libraries, for preset rooms.")
+    ] = None,
+    preview: Annotated[bool, typer.Option(help="Write a contact sheet of each scene.")] = False,
     processes: Annotated[int, typer.Option(help="Worker processes; 0: one a core.")] = 0,
     as_json: cli_json.JsonOption = False,
 ) -> None:
@@ -30,11 +36,14 @@ def simulate(
 
     values: dict[str, Any] = {
         "preset": preset, "output": output, "seed": seed, "size": size, "processes": processes,
+        "frames": frames, "furniture": furniture, "preview": preview,
     }  # fmt: skip
     if scenes is not None:
-        train, _, test = scenes.partition("+")
+        train, plus, test = scenes.partition("+")
+        if not plus and train.isdecimal():  # a fifth is for testing
+            train, test = str(int(train) - int(train) // 5), str(int(train) // 5)
         if not (train.isdecimal() and test.isdecimal()):
-            raise UserError(f"--scenes {scenes}: write it as TRAIN+TEST, e.g. 8+4")
+            raise UserError(f"--scenes {scenes}: write it as TRAIN+TEST, e.g. 8+4, or as their sum")
         values |= {"train_scenes": int(train), "test_scenes": int(test)}
     config = validate(SimulateConfig, values, source="geovr simulate")
     with cli_json.quiet_stdout(as_json):

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geovr.simulation.furniture import COLOURS
+from geovr.simulation.question import LETTERS, Question
 from geovr.simulation.room import Room, piece_colour
 
 FloatArray = npt.NDArray[np.float64]
@@ -28,7 +29,6 @@ KINDS = (
     "turn",
     "dominant_colour",
 )
-LETTERS = "ABCD"
 TURN_DEG, TURN_MARGIN_DEG = 150, 12.0
 TURN_OPTIONS = (
     f"left, over {TURN_DEG} degrees",
@@ -56,16 +56,6 @@ COLOUR_LETTER: dict[str, str] = {
     "green": "D",
     "cyan": "D",
 }
-
-
-@dataclass(frozen=True)
-class Question:
-    """One question. `options` are lettered ("A. left"); the answer is a letter or a number."""
-
-    kind: str
-    question: str
-    options: tuple[str, ...] | None
-    answer: str
 
 
 @dataclass(frozen=True)

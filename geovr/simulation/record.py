@@ -18,7 +18,7 @@ from geovr.config import digest
 from geovr.simulation.layouts import DATASET
 from geovr.storage import sha256_bytes
 
-CODE_VERSION = 2
+CODE_VERSION, ROOMS_CODE_VERSION = 2, 1
 """Part of every scene's key: raise it when anything drawn, rendered or asked changes."""
 
 Split = Literal["train", "test"]
@@ -36,6 +36,10 @@ class SceneSpec:
     fps: int
     height: int
     width: int
+    world: str = "boxes"
+    """boxes: the demo's and the study's; rooms: furnished ones."""
+    furniture: str | None = None
+    """Digest of the furniture libraries, None for our own forms."""
 
     @property
     def name(self) -> str:
@@ -45,7 +49,11 @@ class SceneSpec:
     @property
     def key(self) -> str:
         """Digest of the spec and of the version of the code that reads it."""
-        return digest({"code": CODE_VERSION, **asdict(self)})
+        values = asdict(self)
+        if self.world == "boxes":  # their keys are older than the choice
+            del values["world"], values["furniture"]
+            return digest({"code": CODE_VERSION, **values})
+        return digest({"code": ROOMS_CODE_VERSION, **values})
 
 
 def video_path(output: Path, scene: str) -> Path:

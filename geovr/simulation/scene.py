@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from safetensors.numpy import save
+import numpy.typing as npt
 
-from geovr.config import canonical_json
 from geovr.simulation.layouts import DATASET
-from geovr.simulation.questions import KINDS, Question, Truth, ask
-from geovr.simulation.record import Record, SceneSpec, truth_path, video_path
+from geovr.simulation.question import Question
+from geovr.simulation.questions import KINDS, Truth, ask
+from geovr.simulation.record import Record, SceneSpec
 from geovr.simulation.render import Hits, cast, shade
 from geovr.simulation.room import Room, piece_colour, sample_room
-from geovr.simulation.video import encode_mp4
 from geovr.simulation.walk import Walk
-from geovr.storage import sha256_bytes, write_atomic
+from geovr.simulation.writing import write_scene
 
 LEAST_QUESTIONS = 5
 WANTED_ATTEMPTS, MOST_ATTEMPTS = 4, 40
@@ -37,22 +36,14 @@ def make_scene(spec: SceneSpec, output: Path) -> Record:
     """Make one scene's files and give its record."""
     drawn = _draw(spec)
     walk, hits = drawn.walk, drawn.hits
-    video = encode_mp4(shade(drawn.room, hits, drawn.rng), spec.fps)
-    record = _record(spec, drawn) | {"video_sha256": sha256_bytes(video)}
-    tensors = {
+    tensors: dict[str, npt.NDArray[Any]] = {
         "camera_from_world_N44": walk.camera_from_world_N44.astype(np.float32),
         "intrinsics_N33": hits.intrinsics_N33.astype(np.float32),
         "depth_NHW": hits.depth_NHW,
         "instance_NHW": hits.instance_NHW,
-        "timestamps_N": np.arange(spec.frames, dtype=np.float64) / spec.fps,
     }
-    write_atomic(video_path(output, spec.name), video)
-    write_atomic(
-        truth_path(output, spec.name), save(tensors, metadata={"record": canonical_json(record)})
-    )
-    # As a later run reads it from the file: keys sorted, no tuples.
-    made: Record = json.loads(canonical_json(record))
-    return made
+    rgb_NHWC = shade(drawn.room, hits, drawn.rng)
+    return write_scene(spec, output, rgb_NHWC, tensors, _record(spec, drawn))
 
 
 def _draw(spec: SceneSpec) -> _Drawn:

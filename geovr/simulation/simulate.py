@@ -6,15 +6,16 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from geovr.config import Config
 from geovr.errors import Interrupted, UserError
-from geovr.progress import progress
+from geovr.progress import progress, tracked
 
 if TYPE_CHECKING:
     from geovr.simulation.record import Record, SceneSpec
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("geovr")
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "demo": {"train": 1500, "test": 200, "size": "64x48"},
-    "study": {"train": 6000, "test": 800, "size": "64x64"},
+    "demo": {"train": 1500, "test": 200, "size": "64x48", "frames": 8, "fps": 2},
+    "study": {"train": 6000, "test": 800, "size": "64x64", "frames": 8, "fps": 2},
+    "rooms": {"train": 160, "test": 40, "size": "256x192", "frames": 48, "fps": 4},
 }
-FPS = 2
 LEAST_SIDE, MOST_SIDE = 16, 2048
 CHUNK = 8
 """Scenes a worker makes between two reports."""
@@ -41,8 +42,10 @@ CONVENTIONS = (
 class SimulateConfig(Config):
     """What to render, and where to write it. `processes` never changes what is written."""
 
-    preset: Literal["demo", "study"] = Field(
-        "demo", description="demo: 1,500 + 200 scenes of 64x48; study: 6,000 + 800 of 64x64."
+    preset: Literal["demo", "study", "rooms"] = Field(
+        "demo",
+        description="demo: 1,500 + 200 scenes of 64x48; study: 6,000 + 800 of 64x64; rooms: 160 +"
+        " 40 furnished rooms of 256x192.",
     )
     output: Path = Field(description="Directory to write to; complete scenes in it are kept.")
     seed: int = Field(0, ge=0, description="Same seed, same scenes and questions.")
@@ -51,8 +54,20 @@ class SimulateConfig(Config):
     size: str | None = Field(
         None, description="Width x height in pixels, such as 64x48, instead of the preset's."
     )
-    frames: int = Field(8, ge=2, le=256, description="Frames of each video, shown at 2 a second.")
+    frames: int | None = Field(
+        None, ge=2, le=1024, description="Frames of each video, instead of the preset's."
+    )
+    furniture: Path | None = Field(
+        None, description="Directory of Sweet Home 3D's furniture libraries, for preset rooms."
+    )
+    preview: bool = Field(False, description="Write a contact sheet of each scene to preview/.")
     processes: int = Field(0, ge=0, description="Worker processes; 0: one for each core.")
+
+    @model_validator(mode="after")
+    def _furniture_stands_in_rooms(self) -> Self:
+        if self.furniture is not None and self.preset != "rooms":
+            raise ValueError("furniture: only preset rooms takes furniture libraries; leave it out")
+        return self
 
     @field_validator("size")
     @classmethod
@@ -89,7 +104,7 @@ def simulate(config: SimulateConfig) -> dict[str, Any]:
     """Render all scenes that are not there yet, then write the question files and scenes.json.
 
     Returns:
-        Summary: output, scenes and questions by split, questions by kind, scenes made and kept,
+        Summary: output, scenes by split, the tally of questions, scenes made and kept,
         frames made, seconds, frames_per_second (of the scenes made, with encoding and writing).
 
     Raises:
@@ -97,6 +112,7 @@ def simulate(config: SimulateConfig) -> dict[str, Any]:
         Interrupted: when stopped; the complete scenes stay and the same command goes on.
     """
     from geovr.simulation.record import existing
+    from geovr.simulation.tally import lines
 
     output = config.output
     if output.exists() and not output.is_dir():
@@ -116,12 +132,15 @@ def simulate(config: SimulateConfig) -> dict[str, Any]:
     missing = [spec for spec in specs if spec.name not in records]
     kept = len(records)
     making = time.monotonic()
+    make = partial(_make_scene, output=output, furniture=config.furniture)
     with progress("simulate", len(specs), "scenes", done=kept) as bar:
-        for record in _make(missing, output, config.processes):
+        for record in _make(missing, make, config.processes):
             records[record["scene"]] = record
             bar.advance()
     seconds_making = time.monotonic() - making
     ordered = [records[spec.name] for spec in specs]
+    if config.preview:
+        _preview(output, ordered)
     counts = _write_tables(config, output, ordered)
     frames = sum(spec.frames for spec in missing)
     summary = {
@@ -138,7 +157,24 @@ def simulate(config: SimulateConfig) -> dict[str, Any]:
         summary["made"], kept, sum(counts["questions"].values()), summary["seconds"],
         summary["frames_per_second"], output,
     )  # fmt: skip
+    for line in lines(counts):
+        log.info("simulate: %s", line)
     return summary
+
+
+def _furniture(config: SimulateConfig) -> str | None:
+    """Digest of the furniture libraries, which are opened before any scene is made.
+
+    Raises:
+        UserError: when there are none, with how to get some.
+    """
+    if config.furniture is None:
+        return None
+    from geovr.simulation.rooms.catalogue import Catalogue
+
+    catalogue = Catalogue.open(config.furniture)
+    catalogue.log_summary()
+    return catalogue.digest
 
 
 def _specs(config: SimulateConfig) -> list[SceneSpec]:
@@ -146,11 +182,23 @@ def _specs(config: SimulateConfig) -> list[SceneSpec]:
 
     width, height = config.width_height
     splits: tuple[Literal["train", "test"], ...] = ("train", "test")
+    preset = PRESETS[config.preset]
+    frames, fps = config.frames or preset["frames"], preset["fps"]
+    world = "rooms" if config.preset == "rooms" else "boxes"
+    furniture = _furniture(config)
     return [
-        SceneSpec(config.seed, split, index, config.frames, FPS, height, width)
+        SceneSpec(config.seed, split, index, frames, fps, height, width, world, furniture)
         for split in splits
         for index in range(config.scene_count(split))
     ]
+
+
+def _preview(output: Path, records: list[Record]) -> None:
+    """A contact sheet of every scene, from its files."""
+    from geovr.simulation.preview import write_preview
+
+    for record in tracked(records, "preview", len(records), "sheets"):
+        write_preview(output, record)
 
 
 def _remove_strangers(output: Path, wanted: set[str]) -> None:
@@ -181,32 +229,38 @@ def _alive(process: int) -> bool:
     return True
 
 
-def _make_scene(spec: SceneSpec, output: Path) -> Record:
-    """make_scene, whose renderer is imported where scenes are made: in the workers."""
+def _make_scene(spec: SceneSpec, output: Path, furniture: Path | None) -> Record:
+    """Make a scene; the renderer is imported where scenes are made: in the workers."""
+    if spec.world == "rooms":
+        from geovr.simulation.rooms.scene import make_room_scene
+
+        return make_room_scene(spec, output, furniture)
     from geovr.simulation.scene import make_scene
 
     return make_scene(spec, output)
 
 
-def _make(specs: list[SceneSpec], output: Path, processes: int) -> Iterator[Record]:
+def _make(
+    specs: list[SceneSpec], make: Callable[[SceneSpec], Record], processes: int
+) -> Iterator[Record]:
     """Make scenes on worker processes and yield their records in order."""
+    chunk = 1 if specs and specs[0].world == "rooms" else CHUNK
     processes = processes or len(os.sched_getaffinity(0))
-    processes = min(processes, -(-len(specs) // CHUNK))
+    processes = min(processes, -(-len(specs) // chunk))
     if processes <= 1:
         for spec in specs:
-            yield _make_scene(spec, output)
+            yield make(spec)
         return
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
-    from functools import partial
 
     # Spawned, not forked: the parent may hold threads of embree, BLAS or a progress bar.
     pool = ProcessPoolExecutor(
         processes, multiprocessing.get_context("spawn"), initializer=_end_with_parent
     )
     try:
-        yield from pool.map(partial(_make_scene, output=output), specs, chunksize=CHUNK)
+        yield from pool.map(make, specs, chunksize=chunk)
     except BrokenProcessPool:
         raise Interrupted(
             "simulate: a worker process was killed (out of memory?); complete scenes are kept: "
@@ -241,6 +295,7 @@ def _write_tables(config: SimulateConfig, output: Path, records: list[Record]) -
     import json
 
     from geovr.simulation.layouts import jsonl, vsi_590k_row, vsi_bench_row
+    from geovr.simulation.tally import tally
     from geovr.storage import write_atomic
 
     train = [(r["scene"], q) for r in records if r["split"] == "train" for q in r["questions"]]
@@ -251,17 +306,16 @@ def _write_tables(config: SimulateConfig, output: Path, records: list[Record]) -
         jsonl([vsi_bench_row(number, *pair) for number, pair in enumerate(test)]),
     )
     scenes = [{k: v for k, v in r.items() if k not in ("key", "questions")} for r in records]
-    table = {
+    table: dict[str, Any] = {
         "version": 1,
         "preset": config.preset,
         "seed": config.seed,
         "conventions": CONVENTIONS,
         "scenes": scenes,
     }
+    if config.furniture is not None:
+        from geovr.simulation.rooms.catalogue import Catalogue
+
+        table["furniture"] = Catalogue.open(config.furniture).summary()
     write_atomic(output / "scenes.json", (json.dumps(table, indent=1) + "\n").encode())
-    kinds = Counter(question["kind"] for _, question in train + test)
-    return {
-        "scenes": dict(sorted(Counter(r["split"] for r in records).items())),
-        "questions": {"test": len(test), "train": len(train)},
-        "questions_by_kind": dict(sorted(kinds.items())),
-    }
+    return {"scenes": dict(sorted(Counter(r["split"] for r in records).items())), **tally(records)}

@@ -1,0 +1,1 @@
+"""Furnished rooms: furniture, layout, walk, rendering and questions of the preset `rooms`."""

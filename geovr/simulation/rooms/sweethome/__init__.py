@@ -1,0 +1,1 @@
+"""Furniture libraries of Sweet Home 3D: archives, their catalogue, and the models in them."""
