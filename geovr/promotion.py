@@ -74,8 +74,8 @@ def _paired_gain(candidate: Version, champion: Version) -> Any:
     import numpy as np
     import pandas as pd
 
+    from geovr.evaluation.kinds import groups, headline
     from geovr.evaluation.predictions import read_predictions
-    from geovr.evaluation.report import CONTROL, GEOMETRIC
     from geovr.evaluation.scorers import parse_number, score
     from geovr.evaluation.statistics import SceneBootstrap
     from geovr.storage import Store
@@ -94,11 +94,10 @@ def _paired_gain(candidate: Version, champion: Version) -> Any:
         return frame
 
     both = scored(candidate).merge(scored(champion)[["id", "score"]], on="id", suffixes=("", "_"))
-    kinds = [kind for kind in GEOMETRIC if (both["kind"] == kind).any()]
-    kinds = kinds or sorted(set(both["kind"]) - set(CONTROL)) or sorted(set(both["kind"]))
+    masks, weights = groups(both["kind"], headline(both["kind"]).kinds)
     bootstrap = SceneBootstrap(np.asarray(both["scene"]), resamples=2000, seed=0)
     difference = np.asarray(both["score"] - both["score_"])
-    return bootstrap.groups_mean(difference, [np.asarray(both["kind"] == k) for k in kinds])
+    return bootstrap.groups_mean(difference, masks, weights)
 
 
 def promote(

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from geovr.evaluation.baselines import best_constant, most_frequent
+from geovr.evaluation.kinds import CONTROL, groups, headline
 from geovr.evaluation.scorers import merged_kind, score
 from geovr.evaluation.statistics import Interval, SceneBootstrap, Verdict
 
@@ -15,17 +16,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-GEOMETRIC = (
-    "room_size_estimation",
-    "path_length",
-    "displacement",
-    "farthest_surface",
-    "nearest_surface",
-    "turn",
-)
-"""Kinds that the geometric objectives should move, without reference to an object."""
-CONTROL = ("dominant_colour",)
-"""Kinds that need no geometry; they stand apart from every mean."""
 BINNED_NOTE = (
     "Numbers are answered as one token, the nearest of 121 values in 8 % steps, decoded by maximum"
     " expected score."
@@ -64,8 +54,10 @@ class Scores(BaseModel):
     """Numbers that could not be read; they score 0."""
     kinds: tuple[KindScore, ...]
     headline: KindScore
-    """Mean over the geometric kinds that occur; over all but the control when none does."""
+    """Mean over the kinds that geovr.evaluation.kinds.headline names."""
     headline_kinds: tuple[str, ...]
+    headline_name: str = "geometric kinds"
+    """What those kinds are called together."""
     note: str | None
 
 
@@ -131,43 +123,41 @@ def make_scores(
     bootstrap = SceneBootstrap(scenes, resamples, seed)
 
     def line(name: str, members: list[str]) -> KindScore:
-        # a merged kind is the mean over its raw types, as the official scorer has it
-        groups = [[raw == r for r in dict.fromkeys(raw[kinds == kind])] for kind in members]
-        flat = [mask for group in groups for mask in group]
+        masks, weights = groups(raw, members)
 
         def mean(which: str) -> float:
-            return float(np.mean([scored[which][mask].mean() for mask in flat]))
+            return float(np.dot(weights, [scored[which][mask].mean() for mask in masks]))
 
         difference = scored["model"] - scored["best_constant"]
-        inside = np.logical_or.reduce(flat)
+        inside = np.logical_or.reduce(masks)
         return KindScore(
             kind=name,
             items=int(inside.sum()),
-            score=bootstrap.groups_mean(scored["model"], flat),
+            score=bootstrap.groups_mean(scored["model"], masks, weights),
             best_constant=mean("best_constant"),
             most_frequent=mean("most_frequent"),
             blanked=mean("blanked") if "blanked" in scored else None,
             nll=float(nll[inside].mean()),
-            over_constant=bootstrap.groups_mean(difference, flat),
+            over_constant=bootstrap.groups_mean(difference, masks, weights),
         )
 
     present = list(dict.fromkeys(kinds))
-    headline = [kind for kind in GEOMETRIC if kind in present]
-    headline = headline or [kind for kind in present if kind not in CONTROL] or present
+    head = headline(raw)
     numeric = test["options"].map(lambda options: options is None or len(options) == 0)
     unread = [
         text
         for text, is_number in zip(answers["model"], numeric, strict=True)
         if is_number and parse_number(text) is None
     ]
-    order = sorted(present, key=lambda kind: (kind in CONTROL, kind not in GEOMETRIC, kind))
+    order = sorted(present, key=lambda kind: (kind in CONTROL, kind not in head.kinds, kind))
     return Scores(
         benchmark_digest=benchmark_digest,
         items=len(test),
         unparsed=len(unread),
         kinds=tuple(line(kind, [kind]) for kind in order),
-        headline=line("mean", headline),
-        headline_kinds=tuple(headline),
+        headline=line("mean", list(head.kinds)),
+        headline_kinds=head.kinds,
+        headline_name=head.name,
         note=BINNED_NOTE if binned else None,
     )
 
@@ -207,7 +197,7 @@ HEADINGS = (
 def table_lines(scores: Scores) -> list[list[str]]:
     """Cells of the table: the mean first, then each kind."""
     lines = [_cells(scores.headline), *(_cells(line) for line in scores.kinds)]
-    lines[0][0] = f"MEAN of {len(scores.headline_kinds)} geometric kinds"
+    lines[0][0] = f"MEAN of {len(scores.headline_kinds)} {scores.headline_name}"
     for cells in lines[1:]:
         if cells[0] in CONTROL:
             cells[0] += " (control)"

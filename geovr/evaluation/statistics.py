@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -42,12 +43,18 @@ class SceneBootstrap:
         # how often each scene was drawn, (resamples, scenes)
         self.weights = np.stack([np.bincount(draw, minlength=count) for draw in draws])
 
-    def groups_mean(self, values: np.ndarray, groups: list[np.ndarray]) -> Interval:
-        """Unweighted mean over groups of the mean of each group's items.
+    def groups_mean(
+        self,
+        values: np.ndarray,
+        groups: Sequence[np.ndarray],
+        weights: Sequence[float] | None = None,
+    ) -> Interval:
+        """Mean over groups of the mean of each group's items.
 
         Args:
             values: one per item.
             groups: for each group, a mask over the items.
+            weights: of each group, adding up to one; all the same by default.
         """
         means, samples = [], []
         for mask in groups:
@@ -58,6 +65,6 @@ class SceneBootstrap:
             with np.errstate(invalid="ignore"):
                 samples.append(np.where(drawn > 0, (self.weights @ sums) / drawn, np.nan))
             means.append(float(values[mask].mean()))
-        spread = np.mean(samples, axis=0)
+        spread = np.average(samples, axis=0, weights=weights)
         low, high = np.nanpercentile(spread, [2.5, 97.5])
-        return Interval(float(np.mean(means)), float(low), float(high))
+        return Interval(float(np.average(means, weights=weights)), float(low), float(high))

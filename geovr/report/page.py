@@ -11,7 +11,8 @@ from markupsafe import Markup, escape
 
 from geovr.data.clips import read_clip
 from geovr.errors import StoreError
-from geovr.evaluation.report import CONTROL, LEGEND, Scores
+from geovr.evaluation.kinds import CONTROL
+from geovr.evaluation.report import LEGEND, Scores
 from geovr.inspection.loading import row_of
 from geovr.inspection.pictures import depth_colours
 from geovr.progress import duration

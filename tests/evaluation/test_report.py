@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from geovr.evaluation.baselines import best_constant, most_frequent
+from geovr.evaluation.kinds import VSI_BENCH, headline
 from geovr.evaluation.mra import mean_relative_accuracy
 from geovr.evaluation.report import make_scores, render_markdown
 from geovr.evaluation.statistics import Interval, SceneBootstrap
@@ -96,6 +97,46 @@ def test_directions_are_averaged_by_difficulty_not_by_item() -> None:
         benchmark_digest="d", binned=False, resamples=50, seed=0,
     )  # fmt: skip
     assert scores.kinds[0].score.mean == pytest.approx(1 / 3)
+
+
+def test_the_mean_of_vsi_bench_is_that_of_its_eight_kinds() -> None:
+    """Directions weigh one eighth, a third of that each difficulty, whatever the item counts."""
+    rows = [
+        (kind, None, "4")
+        for kind in ("object_counting", "object_abs_distance", "object_size_estimation")
+        for _ in range(5)
+    ]
+    rows += [("room_size_estimation", None, "4")] * 2
+    choices = [
+        "object_rel_distance", "object_rel_direction_easy", "object_rel_direction_medium",
+        "object_rel_direction_hard", "route_planning", "obj_appearance_order",
+    ]  # fmt: skip
+    rows += [(kind, ["A. a", "B. b"], "A") for n, kind in enumerate(choices) for _ in range(n + 1)]
+    test = pd.DataFrame(rows, columns=["kind", "options", "answer"])
+    test["scene"] = [f"s{n % 3}" for n in range(len(test))]
+    # right: rooms (1), easy and hard directions (2/3), routes (1); half of the counts (2 of 5)
+    texts = [
+        "4" if kind == "room_size_estimation" or (kind == "object_counting" and n < 2)
+        else "A" if kind in (choices[1], choices[3], "route_planning") else "B"
+        for n, kind in enumerate(test["kind"])
+    ]  # fmt: skip
+    scores = make_scores(
+        test, test, np.asarray(test["scene"]), {"model": texts}, np.zeros(len(test)),
+        benchmark_digest="d", binned=False, resamples=50, seed=0,
+    )  # fmt: skip
+    assert scores.headline_kinds == VSI_BENCH
+    assert scores.headline.score.mean == pytest.approx((1 + 2 / 3 + 1 + 2 / 5) / 8)
+    assert scores.headline.items == len(test)
+    assert "MEAN of 8 VSI-Bench kinds" in render_markdown(scores)
+
+
+def test_what_a_mean_is_taken_over() -> None:
+    clip_level = headline(["object_counting", "turn", "room_size_estimation", "dominant_colour"])
+    assert clip_level.kinds == ("room_size_estimation", "turn")
+    part = headline(["route_planning", "object_rel_direction_hard", "dominant_colour"])
+    assert part.kinds == ("object_rel_direction", "route_planning")
+    assert headline(["dominant_colour", "something"]).kinds == ("something",)
+    assert headline(["dominant_colour"]).kinds == ("dominant_colour",)
 
 
 @pytest.mark.fault(43)
