@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
+WORKERS ?= 2
 ENV ?= .venv
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN := $(CURDIR)/.venv/bin
@@ -46,11 +47,11 @@ lock: ## Compile both locks from pyproject.toml, keeping versions where possible
 demo: setup ## Run the whole pipeline on rendered videos (SMALL=1: a few scenes and steps)
 	@SMALL=$(SMALL) bash pipelines/demo.sh
 
-test: setup ## The tests
-	pytest -q -m "not slow and not servers"
+test: setup ## The tests, on two processes (WORKERS=n: on n; each takes up to 3 GB)
+	pytest -q -n $(WORKERS) --dist loadfile -m "not slow and not servers"
 
 test-slow: setup ## Tests that take minutes
-	pytest -q -m slow
+	pytest -q -n $(WORKERS) --dist worksteal -m slow
 
 test-servers: setup ## Tests on real servers (REQUIRE_SERVERS=1: a missing one fails)
 	pytest -q -m servers

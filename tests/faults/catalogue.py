@@ -94,7 +94,7 @@ _GROUPS: dict[str, list[tuple[str, str]]] = {
     "security": [
         ("code hidden in a pickle", "never run"),
         ("a safetensors header that lies", "refused without taking the memory it claims"),
-        ("archives that escape or explode", "no archive is unpacked"),
+        ("archives that escape or explode", "refused whole; nothing is written to a disk"),
         ("a secret in the environment", "in no log, manifest, tracked run or error"),
         ("a manifest for the cluster that asks too much", "policy tests refuse it"),
         ("any user id, no writable root, no network", "the container works"),
@@ -103,11 +103,10 @@ _GROUPS: dict[str, list[tuple[str, str]]] = {
 }  # fmt: skip
 
 _LATER: dict[int, tuple[int, str]] = {
-    25: (7, "the last error names the key; a proxy that fails every call of every stage"),
+    25: (7, "a proxy that fails every call of every stage"),
     41: (6, ""),
     42: (6, ""),
     46: (6, "promotion"),
-    51: (5, "furniture catalogues, the first archives"),
     52: (7, "KFP's metadata and images"),
     53: (7, "the manifests of infra/kubernetes"),
     54: (7, ""),

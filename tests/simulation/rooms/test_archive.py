@@ -15,6 +15,8 @@ from geovr.simulation.rooms.sweethome import archive as archives
 from geovr.simulation.rooms.sweethome.archive import Archive, Refused, member_name
 from tests.simulation.rooms.library import item, write_library
 
+pytestmark = pytest.mark.fault(51)
+
 
 @pytest.mark.parametrize(
     ("directory", "reference", "name"),
