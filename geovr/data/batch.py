@@ -68,6 +68,8 @@ class Batch:
     lengths_R: tuple[int, ...]
     prefixes_R: tuple[int, ...]
     """Tokens of each row's causal prefix."""
+    next_R: tuple[int, ...]
+    """Position of the first token of each row's branches."""
     questions_R: torch.Tensor
     patches_PE: torch.Tensor
     grid_I3: torch.Tensor
@@ -200,6 +202,7 @@ def collate(
         starts_R=tuple(starts),
         lengths_R=tuple(lengths),
         prefixes_R=tuple(row.prefix_length for row in rows),
+        next_R=tuple(row.next_position for row in rows),
         questions_R=torch.tensor([row.num_questions for row in rows], dtype=torch.int64),
         patches_PE=torch.cat(list(patches)) if patches else torch.empty(0, 0),
         grid_I3=torch.tensor(grids, dtype=torch.int64).view(-1, 3),

@@ -54,6 +54,8 @@ class Row:
     answer_at: np.ndarray
     """Per branch, the place whose logits give the next token after what the branch holds."""
     num_questions: int
+    next_position: int
+    """Of the first token of a branch."""
 
 
 @dataclass(frozen=True)
@@ -144,4 +146,5 @@ def build_row(
         scaled=tuple(len(part) > 0 for part in ends),
         answer_at=moved[np.asarray(answer_at, dtype=np.int64)],
         num_questions=len(branches),
+        next_position=prefix.next_position,
     )

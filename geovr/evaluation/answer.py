@@ -21,8 +21,9 @@ from geovr.data.numbers import BIN_TEXTS, BINS
 from geovr.data.order import questions_by_clip
 from geovr.data.prefix import Branch
 from geovr.data.prompts import NumericAnswers
+from geovr.evaluation.branching import SharedPrefixes
 from geovr.evaluation.mra import mean_relative_accuracy
-from geovr.model.forward import load_backbone, text_states, visual_features
+from geovr.model.forward import load_backbone
 from geovr.progress import progress
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 NumericDecoding = Literal["greedy", "expected_score"]
 MAX_NEW_TOKENS = 16
+MOST_BRANCHES = 64
+"""Questions of a clip that are asked at once; the mask grows with their square."""
 
 
 @dataclass(frozen=True)
@@ -85,81 +88,115 @@ class Answerer:
                 " number bins is one token; use greedy for this model"
             )
         self.bin_ids = torch.tensor([one[0] for one in ids], dtype=torch.int64)
+        self.closing = len(self.tokens.encode(self.tokens.end))
         # score of saying bin i when bin j is true
         self.bin_scores = torch.tensor(
             [[mean_relative_accuracy(said, true) for true in BINS] for said in BINS]
         )
 
     @torch.inference_mode()
-    def _log_probs(self, clip_ids: list[str], branches: list[list[Branch]]) -> list[torch.Tensor]:
-        """Per branch, log-probabilities (answer length + 1, V) after the prompt and each token."""
-        batch = self.maker.batch_of(clip_ids, branches)
-        last = batch.answer_at.tolist()
-        batch = batch.to(self.device)
-        visual, deepstack = visual_features(self.backbone, batch)
-        states = text_states(self.backbone, batch, visual, deepstack)
-        flat = states.reshape(-1, states.shape[-1])
-        lengths = [len(branch.answer) + 1 for row in branches for branch in row]
-        places = [
-            place - length + 1 + offset
-            for place, length in zip(last, lengths, strict=True)
-            for offset in range(length)
-        ]
-        logits = self.backbone.lm_head(flat[torch.tensor(places, device=self.device)])
-        return list(logits.float().log_softmax(-1).cpu().split(lengths))
-
     def answer(self, clip_ids: list[str], places: list[list[int]]) -> list[Answer]:
         """Answers to the questions at `places` of each clip, in that order."""
-        flat_places = [place for row in places for place in row]
-        told = [[self.maker.branch(p, answered=True) for p in row] for row in places]
-        after = self._log_probs(clip_ids, told)
-        closing = len(self.tokens.encode(self.tokens.end))
-        nlls, texts = [], {}
-        branches = [branch for row in told for branch in row]
-        for place, branch, log_probs in zip(flat_places, branches, after, strict=True):
-            said = torch.tensor(branch.answer[: len(branch.answer) - closing])
-            nlls.append(-float(log_probs[torch.arange(len(said)), said].sum()))
-            if self.numeric == "expected_score" and self._is_number(place):
-                chances = log_probs[0, self.bin_ids].softmax(-1)
+        most = max(map(len, places))
+        prefixes = self._prefixes(clip_ids, places)
+        begin = prefixes.mark()
+        answers: dict[int, Answer] = {}
+        for start in range(0, most, MOST_BRANCHES):
+            prefixes.rewind(begin)
+            answers |= self._answer(
+                prefixes, [row[start : start + MOST_BRANCHES] for row in places]
+            )
+        return [answers[place] for row in places for place in row]
+
+    def _prefixes(self, clip_ids: list[str], places: list[list[int]]) -> SharedPrefixes:
+        """The clips' prefixes, with room for as many branches as are asked at once."""
+        asked = told = widest = 0
+        for row in places:
+            for start in range(0, len(row), MOST_BRANCHES):
+                branches = [self._branch(place) for place in row[start : start + MOST_BRANCHES]]
+                asked = max(asked, sum(len(branch.prompt) for branch in branches))
+                told = max(told, sum(len(branch.answer) for branch in branches))
+                widest = max(widest, len(branches))
+        room = asked + max(told, MAX_NEW_TOKENS * widest)
+        batch = self.maker.batch_of(clip_ids, [[] for _ in clip_ids]).to(self.device)
+        return SharedPrefixes(self.backbone, batch, room)
+
+    def _branch(self, place: int) -> Branch:
+        return self.maker.branch(place, answered=True)
+
+    def _answer(self, prefixes: SharedPrefixes, places: list[list[int]]) -> dict[int, Answer]:
+        """Answers to as many questions as are asked at once."""
+        flat = [place for row in places for place in row]
+        asked = prefixes.grow([[self._branch(place).prompt for place in row] for row in places])
+        after = prefixes.log_probs([states[-1:] for states in asked])
+        first = dict(zip(flat, after, strict=True))
+        nlls = self._nlls(prefixes, places, first)
+        texts = {}
+        if self.numeric == "expected_score":
+            for place in filter(self._is_number, flat):
+                chances = first[place][0, self.bin_ids].softmax(-1)
                 texts[place] = BIN_TEXTS[int((self.bin_scores @ chances).argmax())]
-        self._generate(clip_ids, places, texts)
-        return [
-            Answer(str(self.maker.questions[place].id), texts[place], nll)
-            for place, nll in zip(flat_places, nlls, strict=True)
-        ]
+        texts |= self._generate(prefixes, places, first, set(flat) - texts.keys())
+        return {
+            place: Answer(str(self.maker.questions[place].id), texts[place], nlls[place])
+            for place in flat
+        }
+
+    def _nlls(
+        self,
+        prefixes: SharedPrefixes,
+        places: list[list[int]],
+        first: dict[int, torch.Tensor],
+    ) -> dict[int, float]:
+        """Of the recorded answers; what branches took in for it they forget."""
+        said = {p: self._branch(p).answer[: -self.closing] for row in places for p in row}
+        chances = {p: [log_probs] for p, log_probs in first.items()}
+        longer = [[said[p][:-1] for p in row] for row in places]
+        grown = [p for row in places for p in row if len(said[p]) > 1]
+        if grown:
+            mark = prefixes.mark()
+            after = prefixes.log_probs(prefixes.grow(longer))
+            prefixes.rewind(mark)
+            for place, log_probs in zip(grown, after, strict=True):
+                chances[place].append(log_probs)
+        nlls = {}
+        for place, tokens in said.items():
+            log_probs = torch.cat(chances[place])[: len(tokens)]
+            nlls[place] = -float(log_probs[torch.arange(len(tokens)), list(tokens)].sum())
+        return nlls
 
     def _is_number(self, place: int) -> bool:
         options = self.maker.questions[place].options
         return options is None or len(options) == 0
 
     def _generate(
-        self, clip_ids: list[str], places: list[list[int]], texts: dict[int, str]
-    ) -> None:
-        """Greedy answers to all questions that have no text yet; all branches a token at a time."""
-        grown = {
-            place: self.maker.branch(place, answered=False)
-            for row in places
-            for place in row
-            if place not in texts
-        }
-        said: dict[int, list[int]] = {place: [] for place in grown}
-        open_places = set(grown)
-        for _ in range(MAX_NEW_TOKENS):
-            rows = [[p for p in row if p in open_places] for row in places]
-            keep = [number for number, row in enumerate(rows) if row]
-            if not keep:
-                break
-            asked = [[grown[p] for p in rows[number]] for number in keep]
-            after = self._log_probs([clip_ids[number] for number in keep], asked)
-            for place, log_probs in zip([p for n in keep for p in rows[n]], after, strict=True):
+        self,
+        prefixes: SharedPrefixes,
+        places: list[list[int]],
+        first: dict[int, torch.Tensor],
+        still: set[int],
+    ) -> dict[int, str]:
+        """Greedy answers; all branches that are still open take in a token at a time."""
+        said: dict[int, list[int]] = {place: [] for place in still}
+        after = {place: first[place] for place in still}
+        while True:
+            for place, log_probs in after.items():
                 token = int(log_probs[-1].argmax())
                 if token == self.tokens.end_of_turn:
-                    open_places.discard(place)
+                    still.discard(place)
                     continue
                 said[place].append(token)
-                grown[place] = Branch((*grown[place].prompt, token), ())
-        for place, tokens in said.items():
-            texts[place] = self.tokens.tokenizer.decode(tokens, skip_special_tokens=True).strip()
+                if len(said[place]) == MAX_NEW_TOKENS:
+                    still.discard(place)
+            if not still:
+                break
+            states = prefixes.grow(
+                [[said[p][-1:] if p in still else [] for p in r] for r in places]
+            )
+            grown = [p for row in places for p in row if p in still]
+            after = dict(zip(grown, prefixes.log_probs(states), strict=True))
+        decode = self.tokens.tokenizer.decode
+        return {p: decode(ids, skip_special_tokens=True).strip() for p, ids in said.items()}
 
 
 def answer_questions(

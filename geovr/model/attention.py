@@ -16,6 +16,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from geovr.model.memory import PrefixMemory
+
 NAME = "geovr_shared_prefix"
 
 
@@ -45,6 +47,7 @@ def shared_prefix_attention(
     scaling: float | None = None,
     dropout: float = 0.0,
     rows: tuple[PackedRow, ...] | None = None,
+    memory: PrefixMemory | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
     """The signature of transformers' attention functions; `rows` makes it ours.
@@ -58,11 +61,16 @@ def shared_prefix_attention(
         scaling: of the scores.
         dropout: of the weights.
         rows: rows that fill the one sequence (B = 1).
+        memory: with rows, takes in their prefixes; without, what the tokens see besides themselves.
         **kwargs: for plain SDPA.
 
     Returns:
         (B, L, N, C), and None for the weights.
     """
+    if memory is not None:
+        if rows is None:
+            return memory.attend(module.layer_idx, query, key, value, scaling), None
+        memory.keep(module.layer_idx, key, value, rows)
     if rows is None:
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 

@@ -1,6 +1,6 @@
 """A batch through the stock Qwen3-VL classes, used by training and by evaluation alike.
 
-Shape suffixes: B rows, L tokens, D model width, V visual tokens.
+Shape suffixes: B rows, L tokens, D model width, V visual tokens, R rows and Q tokens of a step.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from geovr.data.batch import Batch
 from geovr.errors import UserError
 from geovr.model import attention
 from geovr.model.attention import PackedRow
+from geovr.model.memory import PrefixMemory
 from geovr.model.patches import SlotPatchEmbed
 
 
@@ -83,6 +84,7 @@ def text_states(
     visual_VD: torch.Tensor,
     deepstack: Sequence[torch.Tensor],
     place_tokens: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    memory: PrefixMemory | None = None,
 ) -> torch.Tensor:
     """Last hidden states (B, L, D), after the final norm.
 
@@ -92,6 +94,7 @@ def text_states(
         visual_VD: visual tokens in row order.
         deepstack: features added to visual tokens after the first layers.
         place_tokens: puts camera and scale tokens into flattened (B * L, D) embeddings.
+        memory: takes in the rows' prefixes; of packed rows only.
     """
     B, L = batch.input_ids_BL.shape
     embeds_BLD = backbone.get_input_embeddings()(batch.input_ids_BL)
@@ -108,10 +111,40 @@ def text_states(
         inputs_embeds=flat.view(B, L, -1),
         position_ids=batch.position_ids_3BL,
         **attention_arguments(batch),
+        **({} if memory is None else {"memory": memory}),
         visual_pos_masks=None if visual_mask is None else visual_mask.view(B, L),
         deepstack_visual_embeds=list(deepstack) or None,
         use_cache=False,
     )
+    states: torch.Tensor = output.last_hidden_state
+    return states
+
+
+def branch_states(
+    backbone: Any,
+    memory: PrefixMemory,
+    ids_RQ: torch.Tensor,
+    positions_RQ: torch.Tensor,
+    segment_RQ: torch.Tensor,
+) -> torch.Tensor:
+    """Last hidden states (R, Q, D) of a step's tokens behind the prefixes in a memory.
+
+    Args:
+        backbone: Qwen3VLForConditionalGeneration.
+        memory: of the rows; it takes in the step.
+        ids_RQ: the tokens, text alone.
+        positions_RQ: of each, which all three axes share.
+        segment_RQ: the branch that each belongs to (see PrefixMemory).
+    """
+    memory.begin(segment_RQ)
+    output = backbone.model.language_model(
+        inputs_embeds=backbone.get_input_embeddings()(ids_RQ),
+        position_ids=positions_RQ[None].expand(3, -1, -1),
+        attention_mask=None,
+        memory=memory,
+        use_cache=False,
+    )
+    memory.end()
     states: torch.Tensor = output.last_hidden_state
     return states
 
