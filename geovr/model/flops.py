@@ -94,8 +94,25 @@ def step_flops(
     )
 
 
-def language_flops(language_model: Any, length: int, prefix: int) -> float:
-    """Forward and backward of one row through a language model on the meta device."""
+def answer_flops(model: Any, shape: SampleShape, k: int) -> float:
+    """Forward arithmetic of k answers about one clip, its prefix computed once.
+
+    Args:
+        model: a prepared Qwen3-VL on the meta device.
+        shape: of clip and questions; `branch` counts what is asked and said.
+        k: questions that share the prefix; one by one is k times the value for k = 1.
+    """
+    vocabulary, width = model.get_output_embeddings().weight.shape
+    row = shape.prefix + k * shape.branch
+    language = language_flops(model.model.language_model, row, shape.prefix, backward=False)
+    logits = 2.0 * k * shape.labels * vocabulary * width
+    return vision_flops(model.config.vision_config, shape) + language + logits
+
+
+def language_flops(
+    language_model: Any, length: int, prefix: int, *, backward: bool = True
+) -> float:
+    """Forward, and backward, of one row through a language model on the meta device."""
     width = language_model.config.hidden_size
     embeds = torch.empty(1, length, width, device="meta", requires_grad=True)
     mask = torch.empty(length - prefix, length, dtype=torch.bool, device="meta")
@@ -107,7 +124,8 @@ def language_flops(language_model: Any, length: int, prefix: int) -> float:
             rows=(PackedRow(0, prefix, length, mask),),
             use_cache=False,
         ).last_hidden_state
-        states.sum().backward()
+        if backward:
+            states.sum().backward()
     language_model.zero_grad(set_to_none=True)
     return float(counter.get_total_flops())
 
