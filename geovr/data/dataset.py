@@ -5,9 +5,10 @@ A row of a batch is one clip with up to k of its questions (see data/rows.py).
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -30,6 +31,8 @@ from geovr.storage import Store
 if TYPE_CHECKING:
     import pandas as pd
 
+View = Literal["video", "blank", "shuffled"]
+
 _MOST_BRANCHES = 100_000
 """Tokenised questions that are kept; more would cost memory that the frames need."""
 
@@ -48,7 +51,7 @@ class BatchMaker:
         layout: of camera and scale tokens.
         camera: add camera tokens.
         scale: add scale tokens.
-        blank: show black frames instead of the video (a baseline).
+        view: what is shown: the video, black frames, or its frames in a random order (baselines).
         cache_mb: how much of the read clips and targets is kept in memory.
         disk: keeps what is read from a distant store.
     """
@@ -66,11 +69,11 @@ class BatchMaker:
         layout: Layout = "readout",
         camera: bool = False,
         scale: bool = False,
-        blank: bool = False,
+        view: View = "video",
         cache_mb: int = 1024,
         disk: ObjectCache | None = None,
     ) -> None:
-        self.clip_store, self.blank = _kept(clips.store, disk), blank
+        self.clip_store, self.view = _kept(clips.store, disk), view
         self.clip_rows = RowsByClip(clips.index)
         self.target_store = _kept(targets.store, disk) if targets is not None else None
         self.target_rows = RowsByClip(targets.index) if targets is not None else None
@@ -97,8 +100,10 @@ class BatchMaker:
             clip = read_clip(self.clip_store, row)
             chosen = self.kept_frames.get(clip_id, np.arange(len(clip.timestamps_T)))
             frames = resize_frames(clip.frames_THWC[chosen], self.geometry, medium_kind(row))
-            if self.blank:
+            if self.view == "blank":
                 frames = torch.zeros_like(frames)
+            elif self.view == "shuffled":
+                frames = frames[_shuffled(clip_id, len(frames))]
             return (frames, clip.timestamps_T[chosen]), frames.numel()
 
         value: tuple[torch.Tensor, np.ndarray] = self._cached(("frames", clip_id), read)
@@ -176,6 +181,16 @@ class BatchMaker:
             _, (_, freed) = self._cache.popitem(last=False)
             self._cache_left += freed
         return value
+
+
+def _shuffled(clip_id: str, frames: int) -> torch.Tensor:
+    """An order of a clip's frames that is random and always the same; never the true one."""
+    seed = int.from_bytes(hashlib.sha256(clip_id.encode()).digest()[:8], "big")
+    random = np.random.default_rng(seed)
+    order = np.arange(frames)
+    while frames > 1 and (order == np.arange(frames)).all():
+        order = random.permutation(frames)
+    return torch.from_numpy(order)
 
 
 def _kept(store: Store, disk: ObjectCache | None) -> Store:

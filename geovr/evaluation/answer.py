@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import torch
 
-from geovr import distributed
 from geovr.artifacts import ClipSet
-from geovr.data.dataset import BatchMaker
+from geovr.data.dataset import BatchMaker, View
 from geovr.data.input import InputConfig
 from geovr.data.lengths import frames_to_keep
 from geovr.data.numbers import BIN_TEXTS, BINS
@@ -24,7 +22,6 @@ from geovr.data.prompts import NumericAnswers
 from geovr.evaluation.branching import SharedPrefixes
 from geovr.evaluation.mra import mean_relative_accuracy
 from geovr.model.forward import load_backbone
-from geovr.progress import progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,36 +47,57 @@ class Answer:
     nll: float
 
 
+class Model:
+    """A stock Qwen3-VL, ready to answer.
+
+    Args:
+        directory: of the model.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        backbone, self.processor = load_backbone(directory)
+        self.backbone: Any = backbone.to(self.device).eval()
+
+
 class Answerer:
-    """Answers the questions of a few clips at a time."""
+    """Answers the questions of a few clips at a time.
+
+    Args:
+        model: that answers.
+        clips: the clips the questions are about.
+        questions: table of questions (see artifacts.ClipSet); places count its rows.
+        numeric: greedy decoding of numbers, or the one-token value of highest expected score.
+        view: what is shown of the clips.
+        shown: how clips are put before the model; None: any length, each frame in its own slot.
+    """
 
     def __init__(
         self,
-        directory: Path,
+        model: Model,
         clips: ClipSet,
         questions: pd.DataFrame,
         *,
-        blank: bool,
         numeric: NumericDecoding,
-        shown: InputConfig,
+        view: View = "video",
+        shown: InputConfig | None = None,
     ) -> None:
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        backbone, processor = load_backbone(directory)
-        self.backbone: Any = backbone.to(self.device).eval()
+        shown = shown or InputConfig(max_tokens=None)
+        self.backbone, self.device = model.backbone, model.device
         self.numeric = numeric
         written: NumericAnswers = "binned" if numeric == "expected_score" else "text"
         self.maker = BatchMaker(
             clips,
             None,
-            processor,
+            model.processor,
             questions,
             numeric=written,
             shown=shown,
-            blank=blank,
+            view=view,
             cache_mb=64,
         )
-        by_clip = questions_by_clip(questions)
-        self.maker.kept_frames = frames_to_keep(self.maker, by_clip, shown)
+        self.by_clip = questions_by_clip(questions)
+        self.maker.kept_frames = frames_to_keep(self.maker, self.by_clip, shown)
         self.tokens = self.maker.tokens
         ids = [self.tokens.encode(text) for text in BIN_TEXTS] if written == "binned" else []
         if any(len(one) != 1 for one in ids):
@@ -197,45 +215,3 @@ class Answerer:
             after = dict(zip(grown, prefixes.log_probs(states), strict=True))
         decode = self.tokens.tokenizer.decode
         return {p: decode(ids, skip_special_tokens=True).strip() for p, ids in said.items()}
-
-
-def answer_questions(
-    model_directory: Path,
-    clips: ClipSet,
-    questions: pd.DataFrame,
-    *,
-    blank: bool,
-    numeric: NumericDecoding,
-    batch_rows: int,
-    shown: InputConfig | None = None,
-) -> list[Answer]:
-    """Answer questions about clips; ranks share the clips, and each gets all answers.
-
-    Args:
-        model_directory: a stock Qwen3-VL directory.
-        clips: the clips the questions are about.
-        questions: table of questions (see artifacts.ClipSet).
-        blank: show black frames instead of the videos.
-        numeric: greedy decoding of numbers, or the one-token value of highest expected score.
-        batch_rows: clips in one forward pass.
-        shown: how clips are put before the model; None: any length, each frame in its own slot.
-
-    Returns:
-        one answer per question, in the order of the table.
-    """
-    questions = questions.reset_index(drop=True)
-    shown = shown or InputConfig(max_tokens=None)
-    answerer = Answerer(
-        model_directory, clips, questions, blank=blank, numeric=numeric, shown=shown
-    )
-    by_clip = questions_by_clip(questions)
-    mine = sorted(by_clip)[distributed.rank() :: distributed.world_size()]
-    answers: list[Answer] = []
-    what = "answer blanked" if blank else "answer"
-    with progress(what, len(mine), "clips") as bar:
-        for start in range(0, len(mine), batch_rows):
-            chunk = mine[start : start + batch_rows]
-            answers += answerer.answer(chunk, [by_clip[clip_id] for clip_id in chunk])
-            bar.advance(len(chunk))
-    everyone = {a.id: a for part in distributed.gather_objects(answers) for a in part}
-    return [everyone[str(question_id)] for question_id in np.asarray(questions["id"])]

@@ -33,6 +33,7 @@ class KindScore(BaseModel):
     best_constant: float
     most_frequent: float
     blanked: float | None
+    shuffled: float | None = None
     nll: float
     over_constant: Interval
     """Difference to the best constant, item by item."""
@@ -105,7 +106,7 @@ def make_scores(
         train: training questions, from which the constants are learnt.
         test: the benchmark's questions.
         scenes: scene of each test question.
-        answers: texts of `model` and, where it was run, of `blanked`.
+        answers: texts of `model` and, where they were run, of `blanked` and `shuffled`.
         nll: of the recorded answers.
         benchmark_digest: of the benchmark.
         binned: whether numbers were decoded by expected score.
@@ -137,6 +138,7 @@ def make_scores(
             best_constant=mean("best_constant"),
             most_frequent=mean("most_frequent"),
             blanked=mean("blanked") if "blanked" in scored else None,
+            shuffled=mean("shuffled") if "shuffled" in scored else None,
             nll=float(nll[inside].mean()),
             over_constant=bootstrap.groups_mean(difference, masks, weights),
         )
@@ -172,7 +174,7 @@ def _cells(line: KindScore) -> list[str]:
         interval(line.score),
         f"{100 * line.best_constant:.1f}",
         f"{100 * line.most_frequent:.1f}",
-        "" if line.blanked is None else f"{100 * line.blanked:.1f}",
+        *("" if share is None else f"{100 * share:.1f}" for share in (line.blanked, line.shuffled)),
         interval(line.over_constant, "+"),
         line.verdict,
     ]
@@ -180,7 +182,8 @@ def _cells(line: KindScore) -> list[str]:
 
 LEGEND = (
     "constant: the answer that scores best on the training questions of the kind; frequent: the one"
-    " given most often there; blanked: the model with the video blanked."
+    " given most often there; blanked: the model with the video blanked; shuffled: with its frames"
+    " in a random order."
 )
 HEADINGS = (
     "kind",
@@ -189,6 +192,7 @@ HEADINGS = (
     "constant",
     "frequent",
     "blanked",
+    "shuffled",
     "over constant [95 %]",
     "verdict",
 )

@@ -106,7 +106,7 @@ def answer_flops(model: Any, shape: SampleShape, k: int) -> float:
     row = shape.prefix + k * shape.branch
     language = language_flops(model.model.language_model, row, shape.prefix, backward=False)
     logits = 2.0 * k * shape.labels * vocabulary * width
-    return vision_flops(model.config.vision_config, shape) + language + logits
+    return float(vision_flops(model.config.vision_config, shape) + language + logits)
 
 
 def language_flops(

@@ -139,6 +139,12 @@ def score_bar(line: KindScore) -> Markup:
         parts.append(
             Markup('<circle class="blanked" cx="{:.1f}" cy="14" r="3.5"/>').format(x(line.blanked))
         )
+    if line.shuffled is not None:
+        parts.append(
+            Markup('<path class="shuffled" d="M{a:.1f} 10l4 4l-4 4l-4-4z"/>').format(
+                a=x(line.shuffled)
+            )
+        )
     label = (
         f"score {100 * line.score.mean:.1f}, interval {100 * line.score.low:.1f} to"
         f" {100 * line.score.high:.1f}, constant {100 * line.best_constant:.1f}"

@@ -28,9 +28,12 @@ from geovr.storage import Store, sha256_bytes, write_atomic
 if TYPE_CHECKING:
     import pandas as pd
 
+    from geovr.data.dataset import View
     from geovr.evaluation.report import Scores
 
 log = logging.getLogger("geovr")
+
+BASELINES: tuple[View, ...] = ("blank", "shuffled")
 
 
 class EvaluateConfig(StageConfig):
@@ -46,6 +49,9 @@ class EvaluateConfig(StageConfig):
         None, description="How clips are put before the model; null: as in training, any length."
     )
     blanked: bool = Field(True, description="Ask again with the video blanked, as a baseline.")
+    shuffled: bool = Field(
+        True, description="Ask again with the frames in a random order, as a baseline."
+    )
     batch_rows: int = Field(16, gt=0, description="Clips in one forward pass.")
     resamples: int = Field(2000, gt=0, description="Of the bootstrap.")
     seed: int = Field(0, ge=0, description="Of the bootstrap.")
@@ -84,6 +90,8 @@ def evaluate(
             "input": shown.model_dump(mode="json"),
             "numeric": numeric,
             "blanked": config.blanked,
+            "shuffled": config.shuffled,
+            "batch_rows": config.batch_rows,
         }
     )[:24]
     store = Store.open(config.store)
@@ -123,34 +131,34 @@ def _answer(
 ) -> None:
     """Put the raw answers into the store, unless they are there."""
     from geovr import distributed
-    from geovr.evaluation.answer import answer_questions
+    from geovr.evaluation.answering import answer_into, remove_parts
 
     there = distributed.broadcast_object(store.exists(predictions_key(key)))
     if there:
         log.info("evaluate: answers are in the store already; scoring them")
         return
     details = checkpoint.manifest.details
+    views: list[View] = ["video"]
+    views += ["blank"] if config.blanked else []
+    views += ["shuffled"] if config.shuffled else []
     with tempfile.TemporaryDirectory(prefix="geovr-") as scratch:
-        model = checkpoint.store.get_directory(details["prefix"], details["files"], Path(scratch))
-
-        def ask(blank: bool) -> list[Any]:
-            return answer_questions(
-                model,
-                clips,
-                test,
-                blank=blank,
-                numeric=numeric,
-                batch_rows=config.batch_rows,
-                shown=shown,
-            )
-
-        seen = ask(False)
-        blanked = ask(True) if config.blanked else None
+        found = answer_into(
+            store,
+            f"evaluation/{key}",
+            checkpoint.store.get_directory(details["prefix"], details["files"], Path(scratch)),
+            clips,
+            test,
+            views=views,
+            numeric=numeric,
+            batch_rows=config.batch_rows,
+            shown=shown,
+        )
     if distributed.rank() != 0:
         return
     lines = []
     for number, row in enumerate(test.itertuples(index=False)):
-        answer = seen[number]
+        answer = found["video"][number]
+        others = {view: found[view][number].text if view in found else None for view in BASELINES}
         if answer.id != row.id:
             raise RuntimeError(f"evaluate: the answer to {row.id} carries the id {answer.id}")
         lines.append(
@@ -163,7 +171,8 @@ def _answer(
                     "question_sha256": sha256_bytes(row.question.encode()),
                     "video_sha256": row.video_sha256,
                     "text": answer.text,
-                    "blanked_text": blanked[number].text if blanked else None,
+                    "blanked_text": others["blank"],
+                    "shuffled_text": others["shuffled"],
                     "answer": row.answer,
                     "nll": answer.nll,
                     "decoding": numeric,
@@ -172,6 +181,7 @@ def _answer(
             )
         )
     store.put(predictions_key(key), ("\n".join(lines) + "\n").encode())
+    remove_parts(store, f"evaluation/{key}")
 
 
 def _complete(predictions: list[dict[str, Any]], test: pd.DataFrame) -> None:
@@ -212,6 +222,8 @@ def _report(
     answers = {"model": [p["text"] for p in predictions]}
     if config.blanked:
         answers["blanked"] = [p["blanked_text"] for p in predictions]
+    if config.shuffled:
+        answers["shuffled"] = [p["shuffled_text"] for p in predictions]
     scores = make_scores(
         clips.questions[clips.questions["split"] == "train"],
         test,

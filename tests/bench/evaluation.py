@@ -25,7 +25,7 @@ from geovr.data.input import InputConfig
 from geovr.data.prompts import prompt_text
 from geovr.data.sampling import SamplerConfig
 from geovr.data.video import LimitsConfig, decode_video
-from geovr.evaluation.answer import MAX_NEW_TOKENS, Answerer
+from geovr.evaluation.answer import MAX_NEW_TOKENS, Answerer, Model
 from geovr.model.architectures import empty_model, published_config
 from geovr.model.flops import SampleShape, answer_flops
 from geovr.model.initialise import init_model
@@ -126,11 +126,9 @@ class Bench:
     def answerer(self) -> Answerer:
         """A new one, that has read nothing yet."""
         shown = InputConfig(max_tokens=None, frame_pairing="pairs")
-        made = Answerer(
-            self.model, self.clips, self.questions, blank=False, numeric="greedy", shown=shown
-        )
-        made.backbone = made.backbone.to(self.dtype)
-        return made
+        model = Model(self.model)
+        model.backbone = model.backbone.to(self.dtype)
+        return Answerer(model, self.clips, self.questions, numeric="greedy", shown=shown)
 
 
 SAMPLER = SamplerConfig(fps=1000.0, max_frames=FRAMES)

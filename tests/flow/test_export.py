@@ -14,7 +14,7 @@ import pytest
 from geovr.artifacts import Checkpoint, ClipSet
 from geovr.data.clips import read_clip
 from geovr.data.prompts import prompt_text
-from geovr.evaluation.answer import answer_questions
+from geovr.evaluation.answering import answer_questions
 from tests.model.test_export import STOCK
 from tests.workspace import Workspace, make_workspace
 
@@ -82,9 +82,7 @@ def compare(directory: Path, clips: ClipSet, scratch: Path, count: int) -> None:
     """Greedy answers of both, asserted to be equal."""
     questions = clips.questions.head(count).reset_index(drop=True)
     assert len(questions) == count
-    ours = answer_questions(
-        directory, clips, questions, blank=False, numeric="greedy", batch_rows=8
-    )
+    ours = answer_questions(directory, clips, questions, numeric="greedy", batch_rows=8)
     rows = {row.clip_id: row for row in clips.index.itertuples(index=False)}
     job = []
     for asked in questions.itertuples(index=False):

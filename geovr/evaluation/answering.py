@@ -1,0 +1,171 @@
+"""All questions of a benchmark, answered in parts that are kept as they come.
+
+The questions are cut into parts before anything is answered, by the clips alone: whoever answers a
+part, after whatever was killed, writes the same bytes. A part is one object in the store, whole or
+not there, and never answered twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from geovr import distributed
+from geovr.artifacts import ClipSet
+from geovr.config import canonical_json
+from geovr.data.dataset import View
+from geovr.data.input import InputConfig
+from geovr.data.lengths import RowLengths
+from geovr.data.order import RowSpec
+from geovr.evaluation.answer import Answer, Answerer, Model, NumericDecoding
+from geovr.progress import progress
+from geovr.storage import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_QUESTIONS = 256
+"""Of a part: a kill costs no more than that."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Clips that go through the model together, with the places of their questions.
+
+    Attributes:
+        clip_ids: the clips.
+        places: of each clip's questions in the table.
+        cost: tokens.
+    """
+
+    clip_ids: tuple[str, ...]
+    places: tuple[tuple[int, ...], ...]
+    cost: int
+
+
+def cut(answerer: Answerer, batch_rows: int) -> list[Part]:
+    """The parts of a table of questions: a function of the table and of `batch_rows` alone.
+
+    Clips of about one length stand together, so that little is padded.
+
+    Args:
+        answerer: whose questions are cut.
+        batch_rows: most clips in a part.
+    """
+    lengths = RowLengths(answerer.maker, answerer.by_clip)
+    rows = []
+    for clip_id, places in answerer.by_clip.items():
+        for start in range(0, len(places), MOST_QUESTIONS):
+            rows.append(RowSpec(clip_id, tuple(places[start : start + MOST_QUESTIONS])))
+    rows.sort(key=lambda row: (lengths.prefixes[row.clip_id], row.clip_id, row.questions))
+    parts: list[Part] = []
+    taken: list[RowSpec] = []
+
+    def close() -> None:
+        if taken:
+            parts.append(
+                Part(
+                    tuple(row.clip_id for row in taken),
+                    tuple(row.questions for row in taken),
+                    sum(map(lengths.of, taken)),
+                )
+            )
+        taken.clear()
+
+    for row in rows:
+        asked = sum(len(other.questions) for other in taken)
+        if len(taken) == batch_rows or asked + len(row.questions) > MOST_QUESTIONS:
+            close()
+        taken.append(row)
+    close()
+    return parts
+
+
+def answer_part(answerer: Answerer, part: Part) -> list[Answer]:
+    """Answers of a part, in the order of its places."""
+    return answerer.answer(list(part.clip_ids), [list(places) for places in part.places])
+
+
+def answer_questions(
+    model_directory: Path,
+    clips: ClipSet,
+    questions: pd.DataFrame,
+    *,
+    numeric: NumericDecoding,
+    batch_rows: int,
+    view: View = "video",
+    shown: InputConfig | None = None,
+) -> list[Answer]:
+    """Answers in the order of the table, kept nowhere; see `Answerer` for the arguments."""
+    table = questions.reset_index(drop=True)
+    model = Model(model_directory)
+    answerer = Answerer(model, clips, table, numeric=numeric, view=view, shown=shown)
+    found = {
+        answer.id: answer
+        for part in cut(answerer, batch_rows)
+        for answer in answer_part(answerer, part)
+    }
+    return [found[str(question_id)] for question_id in table["id"]]
+
+
+def answer_into(
+    store: Store,
+    prefix: str,
+    model_directory: Path,
+    clips: ClipSet,
+    questions: pd.DataFrame,
+    *,
+    views: Sequence[View],
+    numeric: NumericDecoding,
+    batch_rows: int,
+    shown: InputConfig,
+) -> dict[View, list[Answer]]:
+    """Answers in the order of the table, kept in parts; ranks share the work by its cost.
+
+    Every rank calls this and gets all answers. What is there already is not answered again.
+
+    Args:
+        store: where parts are kept.
+        prefix: of their keys; one for each model, table and way to ask.
+        model_directory: a stock Qwen3-VL directory.
+        clips: the clips the questions are about.
+        questions: table of questions (see artifacts.ClipSet).
+        views: what is shown of the clips, each time all questions.
+        numeric: how numbers are decoded.
+        batch_rows: most clips in a forward pass.
+        shown: how clips are put before the model.
+    """
+    table = questions.reset_index(drop=True)
+    model = Model(model_directory)
+    found: dict[View, list[Answer]] = {}
+    for view in views:
+        answerer = Answerer(model, clips, table, numeric=numeric, view=view, shown=shown)
+        parts = cut(answerer, batch_rows)
+        keys = [f"{prefix}/parts/{view}-{batch_rows}-{n:06d}.json" for n in range(len(parts))]
+        there = distributed.broadcast_object(set(store.keys(f"{prefix}/parts")))
+        left = [n for n, key in enumerate(keys) if key not in there]
+        shares = distributed.balanced_shares(
+            [parts[n].cost for n in left], distributed.world_size()
+        )
+        mine = [left[place] for place in shares[distributed.rank()]]
+        asked = sum(len(row) for n in mine for row in parts[n].places)
+        what = "answer" if view == "video" else f"answer, {view}"
+        with progress(what, asked, "questions") as bar:
+            for n in mine:
+                answers = answer_part(answerer, parts[n])
+                store.put_new(keys[n], canonical_json([asdict(a) for a in answers]).encode())
+                bar.advance(len(answers))
+        distributed.barrier()
+        answers = [Answer(**told) for key in keys for told in json.loads(store.get(key))]
+        by_id = {answer.id: answer for answer in answers}
+        found[view] = [by_id[str(question_id)] for question_id in table["id"]]
+    return found
+
+
+def remove_parts(store: Store, prefix: str) -> None:
+    """Forget the parts, when the whole is written."""
+    for key in store.keys(f"{prefix}/parts"):
+        store.remove(key)
