@@ -21,7 +21,7 @@ from geovr import cli_json
 from geovr.cli_data import init_model, simulate
 from geovr.cli_doctor import doctor
 from geovr.cli_inspect import inspecting, reconstruct
-from geovr.cli_models import export, promote
+from geovr.cli_models import export, promote, rollback
 from geovr.cli_options import OutputOption, ParamsOption, SetOption
 from geovr.cli_plan import plan, recipes
 from geovr.cli_report import report
@@ -210,6 +210,7 @@ app.command()(simulate)
 app.command("init-model")(init_model)
 app.command()(export)
 app.command()(promote)
+app.command()(rollback)
 app.command()(doctor)
 
 

@@ -1,4 +1,4 @@
-"""The commands for models that are trained: `geovr export` and `geovr promote`."""
+"""The commands for models that are trained: `geovr export`, `promote` and `rollback`."""
 
 from __future__ import annotations
 
@@ -47,10 +47,28 @@ def promote(
     from geovr.stages.run import optional_config
 
     config: Any = optional_config(BY_NAME["register"], params, overrides or [])
+    policy = config.policy
+    if min_gain is not None:
+        policy = policy.model_copy(update={"min_gain": min_gain})
     champion = run(
         config.model_name if model is None else model,
         version,
-        min_gain=config.min_gain if min_gain is None else min_gain,
+        policy,
         commercial=config.require_commercial_use,
     )
     typer.echo(f"{champion.name} version {champion.number} is champion")
+
+
+def rollback(
+    model: Annotated[str | None, typer.Option(help="Name of the registered model.")] = None,
+    params: ParamsOption = Path("params.yaml"),
+    overrides: SetOption = None,
+) -> None:
+    """Make the version that was champion before it again; a second time takes that back."""
+    from geovr.promotion import rollback as run
+    from geovr.stages import BY_NAME
+    from geovr.stages.run import optional_config
+
+    config: Any = optional_config(BY_NAME["register"], params, overrides or [])
+    champion, was = run(config.model_name if model is None else model)
+    typer.echo(f"{champion.name} version {champion.number} is champion again, not {was.number}")

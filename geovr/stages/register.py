@@ -3,6 +3,8 @@
 One version per checkpoint, however often this is tried. The stage fails only when registering
 fails; a refused promotion is a recorded decision, not an error. report.html shows the whole run.
 
+decision.json has the numbers behind the decision.
+
 details of the ModelVersion: name, version, decision, reason, champion, aliases.
 """
 
@@ -16,6 +18,7 @@ from pydantic import Field
 
 from geovr.artifacts import Checkpoint, EvalReport, ModelVersion, git_sha, start_output
 from geovr.config import StageConfig, digest
+from geovr.promotion.policy import PromotionPolicy
 from geovr.report.config import ReportConfig
 from geovr.storage import Store, write_atomic
 
@@ -26,9 +29,7 @@ class RegisterConfig(StageConfig):
     """Under which name, and what a new champion must show."""
 
     model_name: str = Field("geovr", description="Name of the registered model.")
-    min_gain: float = Field(
-        0.0, ge=0, description="The gain's 95 % interval must lie above this (share of 1)."
-    )
+    policy: PromotionPolicy = PromotionPolicy()
     require_commercial_use: bool = Field(
         False,
         description="Refuse promotion unless the licences of base model and teachers are known to"
@@ -72,21 +73,16 @@ def register(
         promotion.EVALUATION_TAG: evaluated["key"],
         promotion.STORE_TAG: evaluation.manifest.store,
         promotion.SHA_TAG: evaluated["predictions_sha256"],
+        promotion.REPORT_TAG: evaluation.digest,
         **{f"geovr.input.{name}": value for name, value in checkpoint.manifest.inputs.items()},
     }
     source = Store.open(checkpoint.manifest.store).uri_of(trained["prefix"])
     version = registry.ensure_version(checkpoint.digest, source, trained["mlflow_run_id"], tags)
     registry.set_alias(CHALLENGER, version.number)
-    decision = promotion.decide(
-        version,
-        registry.by_alias(CHAMPION),
-        min_gain=config.min_gain,
-        commercial=config.require_commercial_use,
+    decision = promotion.judge(
+        registry, version, config.policy, commercial=config.require_commercial_use
     )
     verdict = "approved" if decision.approved else "refused"
-    registry.set_tags(version.number, {promotion.DECISION_TAG: f"{verdict}: {decision.reason}"})
-    if decision.approved:
-        registry.make_champion(version.number, decision.reason)
     champion = registry.by_alias(CHAMPION)
     details = {
         "name": config.model_name,
@@ -98,6 +94,8 @@ def register(
     }
     directory = start_output(output)
     write_atomic(directory / "report.json", (json.dumps(details, indent=2) + "\n").encode())
+    judged = decision.told() | {"policy": config.policy.model_dump(), "version": version.number}
+    write_atomic(directory / "decision.json", (json.dumps(judged, indent=2) + "\n").encode())
     log.info(
         "register: %s version %d, promotion %s: %s",
         config.model_name,

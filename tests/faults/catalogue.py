@@ -104,7 +104,6 @@ _GROUPS: dict[str, list[tuple[str, str]]] = {
 
 _LATER: dict[int, tuple[int, str]] = {
     25: (7, "a proxy that fails every call of every stage"),
-    46: (6, "promotion"),
     52: (7, "KFP's metadata and images"),
     53: (7, "the manifests of infra/kubernetes"),
     54: (7, ""),

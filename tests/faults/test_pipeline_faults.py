@@ -19,7 +19,7 @@ from components.ingest import ingest
 from geovr.artifacts import ClipSet
 from geovr.config import apply_overrides, read_params, stage_values
 from geovr.errors import UserError
-from geovr.stages import evaluate
+from geovr.evaluation import asking
 from geovr.stages.ingest import IngestConfig
 from tests.media import write_video
 from tests.workspace import Workspace
@@ -40,8 +40,8 @@ FOUR = [0.5 * n for n in range(4)]
 def test_every_question_has_one_answer(answers: list[str], told: str) -> None:
     test = pd.DataFrame({"id": ["a", "b"]})
     with pytest.raises(UserError, match=told):
-        evaluate._complete([{"id": name} for name in answers], test)
-    evaluate._complete([{"id": "a"}, {"id": "b"}], test)
+        asking.check_complete([{"id": name} for name in answers], test)
+    asking.check_complete([{"id": "a"}, {"id": "b"}], test)
 
 
 def component(function: Any, output: Path, **arguments: Any) -> dict[str, Any]:

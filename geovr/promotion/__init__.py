@@ -1,0 +1,128 @@
+"""Promotion: who becomes champion, on what evidence, one at a time, and the way back."""
+
+from __future__ import annotations
+
+from geovr.errors import GateRefused, StoreError, UserError
+from geovr.model_registry import CHALLENGER, CHAMPION, PREVIOUS, ModelRegistry, Version
+from geovr.promotion.champion import (
+    BENCHMARK_TAG,
+    EVALUATION_TAG,
+    REPORT_TAG,
+    SHA_TAG,
+    STORE_TAG,
+    answers_of,
+    answers_on_the_benchmark_of,
+)
+from geovr.promotion.decide import Answers, Decision, decide
+from geovr.promotion.lease import lease
+from geovr.promotion.policy import PromotionPolicy
+
+__all__ = [
+    "BENCHMARK_TAG", "DECISION_TAG", "EVALUATION_TAG", "PROFILE_TAG", "REPORT_TAG", "SHA_TAG",
+    "STORE_TAG", "Decision", "PromotionPolicy", "judge", "promote", "rollback",
+]  # fmt: skip
+
+DECISION_TAG = "geovr.decision"
+PROFILE_TAG = "geovr.require_commercial_use"
+
+
+def judge(
+    registry: ModelRegistry, candidate: Version, policy: PromotionPolicy, *, commercial: bool
+) -> Decision:
+    """Decide on a version and make it champion if it earned it, while nobody else does.
+
+    The decision is in its tags. A version that is champion already stays as it is, tags and all,
+    so that a step which is tried again changes nothing.
+
+    Args:
+        registry: of the model.
+        candidate: one of its versions.
+        policy: the rules.
+        commercial: demand a lineage that allows commercial use.
+
+    Raises:
+        Interrupted: when another promotion of this model takes too long.
+    """
+
+    def answers(version: Version) -> Answers:
+        if version.number == candidate.number:
+            return answers_of(version)
+        return answers_on_the_benchmark_of(candidate, version)
+
+    while True:
+        champion = registry.by_alias(CHAMPION)
+        # asking a champion again may take hours: that is done before the lease is taken
+        try:
+            decision = decide(candidate, champion, policy, commercial=commercial, answers=answers)
+        except (UserError, StoreError, ValueError) as error:
+            decision = Decision(False, f"it can't be compared: {error}")
+        with lease(registry.lease_store(candidate.tags[STORE_TAG]), registry.name) as held:
+            now = registry.by_alias(CHAMPION)
+            if (now and now.number) != (champion and champion.number):
+                continue  # somebody else was promoted meanwhile
+            if decision.approved and champion is not None and champion.number == candidate.number:
+                recorded = candidate.tags.get(DECISION_TAG, "")
+                reason = recorded.removeprefix("approved: ")
+                return Decision(True, reason, champion.number) if reason != recorded else decision
+            held.check()
+            verdict = "approved" if decision.approved else "refused"
+            registry.set_tags(candidate.number, {DECISION_TAG: f"{verdict}: {decision.reason}"})
+            if decision.approved:
+                registry.make_champion(candidate.number, decision.reason)
+        return decision
+
+
+def promote(
+    model_name: str, number: int | None, policy: PromotionPolicy, *, commercial: bool = False
+) -> Version:
+    """Make a version champion if it may be; the one before becomes `previous`.
+
+    Args:
+        model_name: of the registered model.
+        number: the version; the challenger when not given.
+        policy: the rules.
+        commercial: demand that its lineage allows commercial use; so does the profile that it was
+            registered under.
+
+    Raises:
+        UserError: when there is no such version.
+        GateRefused: when it isn't better, or its lineage forbids it; the reason says which.
+    """
+    registry = ModelRegistry(model_name)
+    candidate = registry.version(number) if number else registry.by_alias(CHALLENGER)
+    if candidate is None:
+        raise UserError(
+            f"{model_name}: no version has the alias {CHALLENGER!r}; give --version, or register"
+            " one first"
+        )
+    commercial = commercial or candidate.tags.get(PROFILE_TAG) == "true"
+    decision = judge(registry, candidate, policy, commercial=commercial)
+    if not decision.approved:
+        raise GateRefused(f"{model_name} version {candidate.number}: refused: {decision.reason}")
+    return registry.version(candidate.number)
+
+
+def rollback(model_name: str) -> tuple[Version, Version]:
+    """Give the champion's alias back to the version before, which becomes champion again.
+
+    Returns:
+        the champion now, and the one it was taken from, which is `previous` now.
+
+    Raises:
+        UserError: when there is no champion or none before it.
+    """
+    registry = ModelRegistry(model_name)
+    known = registry.by_alias(CHAMPION) or registry.by_alias(PREVIOUS)
+    if known is None:
+        raise UserError(f"{model_name}: has no champion; `geovr promote` makes one")
+    default = known.tags.get(STORE_TAG, "")
+    with lease(registry.lease_store(default), registry.name) as held:
+        champion, previous = registry.by_alias(CHAMPION), registry.by_alias(PREVIOUS)
+        if champion is None or previous is None:
+            raise UserError(
+                f"{model_name}: no version has the alias {PREVIOUS!r}, so there is none to go back"
+                " to"
+            )
+        held.check()
+        registry.make_champion(previous.number, f"rolled back from version {champion.number}")
+    return registry.version(previous.number), champion

@@ -1,0 +1,65 @@
+"""The champion's answers to the very benchmark that a candidate was evaluated on."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from geovr import records
+from geovr.artifacts import Checkpoint, ClipSet
+from geovr.errors import UserError
+from geovr.evaluation.asking import AskConfig, ensure_answers, plan
+from geovr.evaluation.predictions import read_predictions
+from geovr.model_registry import CHECKPOINT_TAG, Version
+from geovr.storage import Store
+
+BENCHMARK_TAG = "geovr.benchmark"
+EVALUATION_TAG = "geovr.evaluation"
+STORE_TAG = "geovr.store"
+SHA_TAG = "geovr.predictions_sha256"
+REPORT_TAG = "geovr.evaluation_report"
+"""Content digest of the EvalReport."""
+
+
+def answers_of(version: Version) -> list[dict[str, Any]]:
+    """The answers that a version was registered with."""
+    store = Store.open(version.tags[STORE_TAG])
+    return read_predictions(store, version.tags[EVALUATION_TAG], version.tags[SHA_TAG])
+
+
+def answers_on_the_benchmark_of(candidate: Version, champion: Version) -> list[dict[str, Any]]:
+    """The champion's answers to the candidate's benchmark, asked again where there are none.
+
+    Raises:
+        UserError: when its checkpoint, or the candidate's clips, are no longer in their store.
+    """
+    ours = candidate.tags.get(BENCHMARK_TAG)
+    if ours is not None and ours == champion.tags.get(BENCHMARK_TAG):
+        return answers_of(champion)
+    uris = (candidate.tags.get(STORE_TAG), champion.tags.get(STORE_TAG))
+    stores = [Store.open(uri) for uri in dict.fromkeys(uris) if uri]
+    report = records.find(stores, "EvalReport", candidate.tags.get(REPORT_TAG, ""))
+    if report is None:
+        raise UserError(
+            f"version {candidate.number}: the record of its evaluation is not in its store; run"
+            " evaluate and register again"
+        )
+    manifest = report.made.manifest
+    clips_kept = records.find(stores, "ClipSet", manifest.inputs["clips"])
+    checkpoint_kept = records.find(stores, "Checkpoint", champion.tags.get(CHECKPOINT_TAG, ""))
+    for what, kept in (("clips of its benchmark", clips_kept),
+                       (f"checkpoint of version {champion.number}", checkpoint_kept)):  # fmt: skip
+        if kept is None:
+            raise UserError(
+                f"version {candidate.number}: the {what} can't be found in"
+                f" {', '.join(store.uri for store in stores)}, so the champion can't be asked"
+            )
+    assert clips_kept is not None and checkpoint_kept is not None
+    fields = {k: v for k, v in manifest.config.items() if k in AskConfig.model_fields}
+    with tempfile.TemporaryDirectory(prefix="geovr-") as scratch:
+        clips = clips_kept.open(ClipSet, Path(scratch) / "clips")
+        checkpoint = checkpoint_kept.open(Checkpoint, Path(scratch) / "checkpoint")
+        asked = plan(AskConfig.model_validate(fields), clips, checkpoint)
+        ensure_answers(asked, clips, checkpoint, stores[0])
+    return read_predictions(stores[0], asked.key)

@@ -1,0 +1,25 @@
+"""What a new champion must show."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from geovr.config import Config
+
+
+class PromotionPolicy(Config):
+    """Rules of `register` and `geovr promote`; scores are shares of 1."""
+
+    min_gain: float = Field(
+        0.0, ge=0, description="The gain's 95 % interval must lie above this (share of 1)."
+    )
+    floors: dict[str, float] = Field(
+        {},
+        description="Kind, or `mean`, to the least score it must have, also of a first version.",
+    )
+    max_regression: float | None = Field(
+        0.05,
+        ge=0,
+        description="No kind may be worse than the champion's by more than this, where the 95 %"
+        " interval of the difference shows it to be worse; null: kinds are not looked at.",
+    )

@@ -1,0 +1,186 @@
+"""Who becomes champion: rules, turns taken by a lease, the way back, and steps tried again."""
+
+from __future__ import annotations
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from geovr import promotion, tracking
+from geovr.cli import app, outcome
+from geovr.errors import Interrupted, UserError
+from geovr.model_registry import CHAMPION, PREVIOUS, ModelRegistry, Version
+from geovr.promotion.champion import answers_of
+from geovr.promotion.decide import decide
+from geovr.promotion.lease import _KEPT, lease
+from geovr.promotion.policy import PromotionPolicy
+from geovr.storage import Store
+
+RULES = PromotionPolicy()
+
+
+def version(number: int, root: Path, **right: int) -> Version:
+    """A version with answers to 40 scenes of each kind, right for so many."""
+    store = Store.open(str(root))
+    rows = [
+        {"id": f"{kind}{n}", "scene": f"s{n}", "kind": kind, "answer": "10", "options": None,
+         "text": "10" if n < count else "99"}
+        for kind, count in right.items() for n in range(40)
+    ]  # fmt: skip
+    text = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    sha256 = store.put(f"evaluation/e{number}/predictions.jsonl", text)
+    tags = {
+        promotion.BENCHMARK_TAG: "b", promotion.EVALUATION_TAG: f"e{number}",
+        promotion.STORE_TAG: str(root), promotion.SHA_TAG: sha256,
+    }  # fmt: skip
+    return Version("m", number, tags, "source")
+
+
+def judged(candidate: Version, champion: Version | None, **rules: Any) -> promotion.Decision:
+    policy = PromotionPolicy.model_validate(rules)
+    return decide(candidate, champion, policy, commercial=False, answers=answers_of)
+
+
+def registered(root: Path, *right: int) -> ModelRegistry:
+    """Versions 1, 2, .. with so many right answers."""
+    registry = ModelRegistry("m")
+    with tracking.run("e", "n", key="k") as run:
+        for number, count in enumerate(right, start=1):
+            tags = version(number, root, turn=count).tags
+            registry.ensure_version(f"d{number}", str(root), run.run_id, tags)
+    return registry
+
+
+def number(registry: ModelRegistry, alias: str) -> int | None:
+    found = registry.by_alias(alias)
+    return found and found.number
+
+
+def test_a_kind_that_got_worse_stops_a_better_mean(tmp_path: Path) -> None:
+    champion = version(1, tmp_path, turn=10, path_length=30)
+    better = version(2, tmp_path, turn=38, path_length=20)
+    refused = judged(better, champion)
+    assert not refused.approved
+    assert "worse than version 1 at path_length -25.0 points" in refused.reason
+    assert refused.gains["turn"].mean == pytest.approx(0.7)
+    assert judged(better, champion, max_regression=None).approved
+    assert judged(better, champion, max_regression=0.3).approved
+    # within what chance does to 40 scenes it is no regression
+    assert judged(version(3, tmp_path, turn=38, path_length=29), champion).approved
+
+
+def test_floors_hold_for_the_first_version_too(tmp_path: Path) -> None:
+    made = version(1, tmp_path, turn=20, path_length=30)
+    assert judged(made, None, floors={"turn": 0.5, "mean": 0.62}).approved
+    refused = judged(made, None, floors={"turn": 0.6, "mean": 0.7})
+    assert refused.reason == "it is below its floor: turn 50.0 < 60.0, mean 62.5 < 70.0"
+    assert "route_planning (not asked)" in judged(made, None, floors={"route_planning": 0}).reason
+
+
+def test_answers_to_other_questions_are_not_compared(tmp_path: Path) -> None:
+    registry = registered(tmp_path, 20)
+    assert promotion.promote("m", 1, RULES).number == 1
+    with tracking.run("e", "n", key="k") as run:
+        tags = version(2, tmp_path, displacement=40).tags
+        registry.ensure_version("d2", "s", run.run_id, tags)
+        tags = version(3, tmp_path, turn=40).tags | {promotion.BENCHMARK_TAG: "c"}
+        registry.ensure_version("d3", "s", run.run_id, tags)
+    for candidate, why in ((2, "80 questions were answered by one"), (3, "evaluate and register")):
+        with pytest.raises(promotion.GateRefused, match=f"can't be compared: .*{why}"):
+            promotion.promote("m", candidate, RULES)
+    assert number(registry, CHAMPION) == 1
+
+
+def test_the_way_back_and_back_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UserError, match="has no champion"):
+        promotion.rollback("m")
+    registry = registered(tmp_path, 10, 30)
+    promotion.promote("m", 1, RULES)
+    with pytest.raises(UserError, match="none to go back to"):
+        promotion.rollback("m")
+    promotion.promote("m", 2, RULES)
+    assert (number(registry, CHAMPION), number(registry, PREVIOUS)) == (2, 1)
+    monkeypatch.chdir(tmp_path)
+    assert outcome(lambda: app(["rollback", "--model", "m"], standalone_mode=False)) == 0
+    assert "m version 1 is champion again, not 2" in capsys.readouterr().out
+    assert (number(registry, CHAMPION), number(registry, PREVIOUS)) == (1, 2)
+    assert registry.version(1).tags["geovr.promotion_reason"] == "rolled back from version 2"
+    promotion.rollback("m")
+    assert (number(registry, CHAMPION), number(registry, PREVIOUS)) == (2, 1)
+
+
+@pytest.mark.fault(46)
+def test_a_promotion_that_is_tried_again_changes_nothing(tmp_path: Path) -> None:
+    registry = registered(tmp_path, 10, 30)
+    promotion.promote("m", 1, RULES)
+    promotion.promote("m", 2, RULES)
+    before = registry.version(2).tags, registry.version(1).tags
+    first = registry.version(2).tags[promotion.DECISION_TAG]
+    again = promotion.judge(registry, registry.version(2), RULES, commercial=False)
+    assert again.approved and f"approved: {again.reason}" == first
+    assert (registry.version(2).tags, registry.version(1).tags) == before
+    assert (number(registry, CHAMPION), number(registry, PREVIOUS)) == (2, 1)
+
+
+def test_of_promotions_at_once_only_improvements_remain(tmp_path: Path) -> None:
+    """However they interleave: each is compared with the champion that it replaces."""
+    registry = registered(tmp_path, 5, 15, 38, 25)
+    promotion.promote("m", 1, RULES)
+
+    def attempt(candidate: int) -> str:
+        try:
+            return f"{promotion.promote('m', candidate, RULES).number} won"
+        except promotion.GateRefused as error:
+            return str(error)
+
+    with ThreadPoolExecutor(3) as pool:
+        told = list(pool.map(attempt, (2, 3, 4)))
+    assert told[1] == "3 won" and number(registry, CHAMPION) == 3
+    for candidate in (2, 4):
+        over = registry.version(candidate).tags.get("geovr.promoted_over")
+        assert over in (None, "1", "2")
+        assert (over is None) == (not told[candidate - 2].endswith("won"))
+    previous = number(registry, PREVIOUS)
+    assert str(previous) == registry.version(3).tags["geovr.promoted_over"]
+
+
+def test_a_lease_is_held_by_one_and_ends_with_its_holder(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path))
+    inside = threading.Semaphore(1)
+    together: list[bool] = []
+
+    def work(_: int) -> None:
+        with lease(store, "m", sleep=lambda _: None):
+            together.append(not inside.acquire(blocking=False))
+            inside.release()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(40)))
+    assert len(together) == 40 and not any(together)
+    assert len(store.keys("promotion/m/leases")) < 4 * _KEPT
+    promoting = pytest.raises(Interrupted, match=r":\d+:.* is promoting")
+    with lease(store, "m"), promoting, lease(store, "m", patience_s=0):
+        pass
+    with pytest.raises(RuntimeError), lease(store, "m"):
+        raise RuntimeError("dies")
+    with lease(store, "m", patience_s=0), lease(store, "other", patience_s=0):
+        pass
+
+
+def test_a_lease_whose_holder_died_runs_out_and_binds_nobody(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path))
+    dead = lease(store, "m", lasts_s=0.05)
+    held = dead.__enter__()
+    taken = 0
+    with lease(store, "m", patience_s=5, sleep=lambda _: None) as fresh:
+        taken = fresh.number
+        with pytest.raises(Interrupted, match="nothing was promoted"):
+            held.check()
+        fresh.check()
+    assert taken == held.number + 1
