@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from geovr import cli_json
+from geovr.cli_ask import ask
 from geovr.cli_data import init_model, simulate
 from geovr.cli_doctor import doctor
 from geovr.cli_inspect import inspecting, reconstruct
@@ -209,6 +210,7 @@ app.command()(recipes)
 app.command()(simulate)
 app.command("init-model")(init_model)
 app.command()(export)
+app.command()(ask)
 app.command()(promote)
 app.command()(rollback)
 app.command()(doctor)

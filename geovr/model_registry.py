@@ -74,6 +74,17 @@ class ModelRegistry:
         found = self._mlflow.get_model_version(self.name, str(number))
         return Version(self.name, int(found.version), dict(found.tags), str(found.source))
 
+    def by_number(self, number: int) -> Version | None:
+        """A version by its number, None when there is none."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self.version(number)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise
+
     def by_alias(self, alias: str) -> Version | None:
         """The version an alias names, None when it names none.
 

@@ -21,6 +21,8 @@ LEVELS = {
     "geovr.cli_data": 5,
     "geovr.cli_models": 5,
     "geovr.cli_doctor": 5,
+    "geovr.cli_ask": 5,
+    "geovr.asking": 3,
     "geovr.doctor": 4,
     "geovr.launch": 4,
     "geovr.stages": 3,

@@ -1,0 +1,1 @@
+"""One question to one model about one video: `geovr ask`."""
