@@ -21,6 +21,7 @@ LEVELS = {
     "geovr.cli_data": 5,
     "geovr.cli_models": 5,
     "geovr.cli_doctor": 5,
+    "geovr.cli_benchmark": 5,
     "geovr.doctor": 4,
     "geovr.launch": 4,
     "geovr.stages": 3,
