@@ -8,7 +8,6 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal
 
 from geovr.storage import sha256_bytes
@@ -18,10 +17,10 @@ MOST_LITERAL_CHARACTERS = 1 << 16
 """Of a list written as text. A parser's stack and memory grow with what it is given; the longest
 list in a published file is of some 30 paths."""
 
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _ENDINGS = {b"\xff\xd8\xff": "jpg", b"\x89PNG": "png"}
 _INLINE = re.compile(r"(?:(?<=\s)|^)\(?([A-Z])[.):]\s*", re.MULTILINE)
-_LETTERED = re.compile(r"^\s*\(?([A-Z])(?:[.):]|\s)\s*(.*)$", re.DOTALL)
+# "A is closer" is an option's text, not option A
+_LETTERED = re.compile(r"^\s*\(?([A-Z])[.):]\s*(.*)$", re.DOTALL)
 
 
 class RecordError(ValueError):
@@ -84,7 +83,7 @@ class BenchmarkItem:
     media: tuple[Medium, ...]
     media_type: MediaType
     benchmark: str
-    extra: Mapping[str, Any] = field(default=_NOTHING)
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 Parsed = dict[str, Any]
