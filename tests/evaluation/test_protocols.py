@@ -62,8 +62,8 @@ GOLDEN: list[tuple[str, Row, str]] = [
      "Answer with the option's letter from the given choices directly.")),
     ("spar-bench/official", Row("Moved?", kind="view_change_infer"), "\nMoved?\n\n"),
     ("mmsi-bench/official", Row("Turned? Options: A: x, B: y", TWO),
-     ("Turned? Options: A: x, B: y\nAnswer with the option's letter from the given choices directly."
-     " Enclose the option's letter within ``.")),
+     ("Turned? Options: A: x, B: y\nAnswer with the option's letter from the given choices"
+     " directly. Enclose the option's letter within ``.")),
     ("viewspatial-bench/official", Row("Where?", TWO),
      "Where?A. left\nB. right\nReply only to the corresponding option.\nAnswer:"),
     ("viewspatial-bench/easi", Row("Where?", TWO),
