@@ -19,6 +19,7 @@ import typer
 
 from geovr import cli_json
 from geovr.cli_ask import ask
+from geovr.cli_benchmark import benchmark, dataset
 from geovr.cli_data import init_model, simulate
 from geovr.cli_doctor import doctor
 from geovr.cli_inspect import inspecting, reconstruct
@@ -208,6 +209,8 @@ app.command()(report)
 app.command()(plan)
 app.command()(recipes)
 app.command()(simulate)
+app.add_typer(benchmark, name="benchmark")
+app.add_typer(dataset, name="dataset")
 app.command("init-model")(init_model)
 app.command()(export)
 app.command()(ask)

@@ -29,6 +29,20 @@ class Media:
         if not self.names:
             raise UserError(f"{uri}: no files here; check ingest.videos")
 
+    @classmethod
+    def of(cls, paths: dict[str, Path], uri: str) -> Media:
+        """Files that were found already, by name.
+
+        Raises:
+            UserError: when there is none.
+        """
+        if not paths:
+            raise UserError(f"{uri}: none of the media that its questions are about is there")
+        media = cls.__new__(cls)
+        media.uri, media._store = uri, None
+        media._paths, media.names = dict(paths), sorted(paths)
+        return media
+
     def uri_of(self, name: str) -> str:
         """Where a file lies."""
         return self._store.uri_of(name) if self._store else str(self._paths[name])

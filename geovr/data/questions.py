@@ -109,6 +109,17 @@ def _records(path: Path, label: str, found: QuestionFile) -> Iterator[tuple[int,
     if path.suffix == ".parquet":
         yield from enumerate(_parquet(path), start=1)
         return
+    yield from json_records(path, label, found)
+
+
+def json_records(
+    path: Path, label: str, found: QuestionFile
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Raw records of a .jsonl or .json file; broken lines go to `found`'s faults.
+
+    Raises:
+        UserError: for a .json file that is broken as a whole.
+    """
     # a byte-order mark and Windows line ends are no reason to refuse anything
     data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     lines = data.split(b"\n")  # splitlines would also split at separators within a text

@@ -3,7 +3,7 @@
 Every input is used, or put aside by name with a reason; the counts add up. Clip objects are named
 by the video's bytes and the sampler, so a rerun decodes only what is new.
 
-details of the ClipSet: sampler, sampler_key, dvc, decoded, reused.
+details of the ClipSet: sampler, sampler_key, dvc, benchmark, decoded, reused.
 """
 
 from __future__ import annotations
@@ -53,8 +53,15 @@ class DvcSource(Config):
         return repo
 
 
+class BenchmarkSource(Config):
+    """A published benchmark, in a directory that `geovr benchmark verify` accepts."""
+
+    name: str = Field(..., description="As `geovr benchmark list` shows it.")
+    path: str = Field(..., description="Local directory that holds it.")
+
+
 class IngestConfig(StageConfig):
-    """Where data comes from, and how clips are sampled. Give one of videos, clips."""
+    """Where data comes from, and how clips are sampled. Give one of videos, clips, benchmark."""
 
     videos: str | None = Field(
         None, description="Folder, .txt list of paths, or s3:// prefix; with dvc, relative to it."
@@ -62,6 +69,9 @@ class IngestConfig(StageConfig):
     questions: tuple[QuestionSource, ...] = Field((), description="Question files.")
     dvc: DvcSource | None = Field(None, description="Fetch the data from DVC first.")
     clips: str | None = Field(None, description="A ClipSet that exists: verified and passed on.")
+    benchmark: BenchmarkSource | None = Field(
+        None, description="A published benchmark: its questions, and the media they are about."
+    )
     sampler: SamplerConfig = SamplerConfig()
     limits: LimitsConfig = LimitsConfig()
     workers: int = Field(
@@ -70,8 +80,10 @@ class IngestConfig(StageConfig):
 
     @model_validator(mode="after")
     def _one_source(self) -> IngestConfig:
-        if (self.videos is None) == (self.clips is None):
-            raise ValueError("give either `videos` (with or without `dvc`) or `clips`")
+        if sum(one is not None for one in (self.videos, self.clips, self.benchmark)) != 1:
+            raise ValueError("give one of `videos` (with or without `dvc`), `clips`, `benchmark`")
+        if self.benchmark is not None and (self.questions or self.dvc is not None):
+            raise ValueError("a benchmark brings its own questions, and is no path of `dvc`")
         return self
 
 
@@ -80,6 +92,7 @@ class _Source(Config):
 
     names: tuple[str, ...]
     images: bool
+    scene: str | None = None
 
 
 def ingest(config: IngestConfig, *, output: Path) -> ClipSet:
@@ -90,6 +103,8 @@ def ingest(config: IngestConfig, *, output: Path) -> ClipSet:
     """
     if config.clips is not None:
         return _pass_on(config.clips, output)
+    if config.benchmark is not None:
+        return _benchmark(config, config.benchmark, output)
     from geovr.data.media import Media
     from geovr.data.questions import read_questions
 
@@ -110,6 +125,29 @@ def ingest(config: IngestConfig, *, output: Path) -> ClipSet:
     joined, orphans = _join(questions, rows, sources)
     quarantine += orphans
     return _write(config, output, version, rows, joined, quarantine, decoded)
+
+
+def _benchmark(config: IngestConfig, source: BenchmarkSource, output: Path) -> ClipSet:
+    """A benchmark's questions, and a clip for each set of media that they are about."""
+    from geovr.data.media import Media
+    from geovr.evaluation.benchmarks.flow import prepare
+
+    local = Path(".geovr") if is_s3(config.store) else Path(config.store)
+    found = prepare(source.name, Path(source.path), local / "cache/benchmarks" / source.name)
+    asked = {question.media for question in found.questions}
+    media = Media.of(found.paths, source.path)
+    sources, quarantine = _sources(media, found.questions, [])
+    sources = {
+        clip_id: one.model_copy(update={"scene": found.scenes[one.names]})
+        for clip_id, one in sources.items()
+        if one.names in asked  # an image that is only ever shown with others is no clip
+    }
+    quarantine += [_aside("question", *fault) for fault in found.faults]
+    rows, failed, decoded = _decode_all(config, media, sources)
+    joined, orphans = _join(found.questions, rows, sources)
+    version = {"benchmark": found.name, "revision": found.revision}
+    quarantine += failed + orphans
+    return _write(config, output, None, rows, joined, quarantine, decoded, version)
 
 
 def _fetch(config: IngestConfig) -> tuple[Path | None, dict[str, Any] | None]:
@@ -310,7 +348,7 @@ def _one(
     frames = tensors["frames_THWC"]
     return {
         "clip_id": clip_id,
-        "scene": Path(source.names[0]).stem,
+        "scene": source.scene or Path(source.names[0]).stem,
         "split": "",
         "kind": ("image" if len(source.names) == 1 else "images") if source.images else "video",
         "moving": not source.images and len(frames) > 1,
@@ -385,6 +423,7 @@ def _write(
     questions: list[dict[str, Any]],
     quarantine: list[dict[str, str]],
     decoded: int,
+    benchmark: dict[str, Any] | None = None,
 ) -> ClipSet:
     import pandas as pd
 
@@ -426,6 +465,7 @@ def _write(
             "sampler": config.sampler.model_dump(),
             "sampler_key": sampler_key(config),
             "dvc": version,
+            "benchmark": benchmark,
             "decoded": decoded,
             "reused": len(rows) - decoded,
         },

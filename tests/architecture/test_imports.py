@@ -23,6 +23,7 @@ LEVELS = {
     "geovr.cli_doctor": 5,
     "geovr.cli_ask": 5,
     "geovr.asking": 3,
+    "geovr.cli_benchmark": 5,
     "geovr.doctor": 4,
     "geovr.launch": 4,
     "geovr.stages": 3,

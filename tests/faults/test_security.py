@@ -156,8 +156,12 @@ def test_headers_that_lie_are_refused_with_256_mb_to_spare(tmp_path: Path) -> No
 
 
 ARCHIVES = {"tarfile", "zipfile", "shutil.unpack_archive", "gzip", "lzma", "bz2", "zlib"}
-READERS = {("geovr/simulation/rooms/sweethome/archive.py", name) for name in ("zipfile", "zlib")}
-"""Who reads archives, member by member into memory; tests/simulation/rooms/test_archive.py."""
+READERS = {
+    ("geovr/archives.py", "zipfile"), ("geovr/archives.py", "zlib"),
+    ("geovr/unpack.py", "tarfile"), ("geovr/unpack.py", "zlib"),
+}  # fmt: skip
+"""Who reads archives, member by member: tests/simulation/rooms/test_archive.py, and, for those
+whose members become files, tests/evaluation/benchmarks/test_unpack.py."""
 
 
 @pytest.mark.fault(51)

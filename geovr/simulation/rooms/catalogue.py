@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from geovr.archives import Archive, Refused
 from geovr.config import digest
 from geovr.errors import UserError
-from geovr.simulation.rooms.sweethome.archive import Archive, Refused
 from geovr.simulation.rooms.sweethome.model import Mesh, load_mesh
 from geovr.simulation.rooms.sweethome.names import STRANGE_GROUPS, fits, kind_of
 from geovr.simulation.rooms.sweethome.pieces import Library, Piece

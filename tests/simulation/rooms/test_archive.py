@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import struct
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from geovr import archives
+from geovr.archives import Archive, Refused, member_name
 from geovr.errors import UserError
 from geovr.simulation.rooms.catalogue import Catalogue
-from geovr.simulation.rooms.sweethome import archive as archives
-from geovr.simulation.rooms.sweethome.archive import Archive, Refused, member_name
 from tests.simulation.rooms.library import item, write_library
 
 pytestmark = pytest.mark.fault(51)
@@ -53,12 +54,9 @@ def test_archives_that_are_too_large_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_library(tmp_path / "a.sh3f", [item()])
-    limits = (
-        "MOST_ARCHIVE_BYTES", "MOST_DIRECTORY_BYTES", "MOST_MEMBERS", "MOST_UNPACKED_BYTES",
-    )  # fmt: skip
-    for limit in limits:
+    for limit in ("archive_bytes", "directory_bytes", "members", "unpacked_bytes"):
         with monkeypatch.context() as patch, pytest.raises(UserError, match=r"a\.sh3f: "):
-            patch.setattr(archives, limit, 3)
+            patch.setattr(archives, "LIBRARY", replace(archives.LIBRARY, **{limit: 3}))
             Catalogue.open(tmp_path)
     with Archive(path) as archive, pytest.raises(Refused, match="more than 10"):
         archive.read("tests/chair/chair.obj", 10)

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from geovr.archives import Archive, Refused
 from geovr.simulation.rooms.sweethome import model as models
 from geovr.simulation.rooms.sweethome import wavefront
-from geovr.simulation.rooms.sweethome.archive import Archive, Refused
 from geovr.simulation.rooms.sweethome.colours import CELLS, linear
 from geovr.simulation.rooms.sweethome.model import Mesh, load_mesh
 from geovr.simulation.rooms.sweethome.properties import parse_properties, read_items

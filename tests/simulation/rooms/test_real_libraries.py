@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 import trimesh
 
+from geovr.archives import Archive, Refused
 from geovr.simulation.rooms.catalogue import HOW_TO_GET_IT, Catalogue
-from geovr.simulation.rooms.sweethome.archive import Archive, Refused
 from geovr.simulation.rooms.sweethome.model import MOST_FACES, MOST_OBJ_BYTES, load_mesh
 from geovr.simulation.rooms.sweethome.properties import Item
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from geovr.simulation.rooms.sweethome.archive import Archive, Refused, member_name
+from geovr.archives import Archive, Refused, member_name
 from geovr.simulation.rooms.sweethome.wavefront import Material, Obj, parse_mtl
 
 FloatArray = npt.NDArray[np.float64]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from geovr.simulation.rooms.sweethome.archive import Archive, Refused
+from geovr.archives import Archive, Refused
 from geovr.simulation.rooms.sweethome.colours import paint
 from geovr.simulation.rooms.sweethome.properties import Item
 from geovr.simulation.rooms.sweethome.wavefront import parse_obj

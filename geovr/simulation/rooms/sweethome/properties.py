@@ -10,7 +10,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from geovr.simulation.rooms.sweethome.archive import Archive, Refused, member_name
+from geovr.archives import Archive, Refused, member_name
 
 CATALOGUE = "PluginFurnitureCatalog.properties"
 MOST_BYTES = 8 << 20

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from geovr.simulation.rooms.sweethome.archive import Refused
+from geovr.archives import Refused
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

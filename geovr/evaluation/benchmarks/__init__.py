@@ -1,0 +1,1 @@
+"""Published benchmarks of spatial understanding: where they come from, how they are read."""

@@ -1,0 +1,108 @@
+"""A benchmark's directory as ingest takes it: questions, and a file for each of their media."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from geovr.data.questions import Question
+from geovr.evaluation.benchmarks.item import BenchmarkItem
+from geovr.evaluation.benchmarks.lock import read_lock
+from geovr.evaluation.benchmarks.reader import Fault, locate, read
+from geovr.evaluation.benchmarks.table import BENCHMARKS, source_named
+from geovr.storage import sha256_file, write_atomic
+
+REMEDY = "correct the record, or take it out"
+
+
+@dataclass
+class Prepared:
+    """What ingest needs of a benchmark.
+
+    Attributes:
+        name: of it.
+        revision: that was fetched, if that is recorded.
+        questions: with split test.
+        paths: media name -> file.
+        scenes: media of a question -> where they were taken.
+        faults: (file:line or id, reason, remedy)
+    """
+
+    name: str
+    revision: str | None
+    questions: list[Question] = field(default_factory=list)
+    paths: dict[str, Path] = field(default_factory=dict)
+    scenes: dict[tuple[str, ...], str] = field(default_factory=dict)
+    faults: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+def prepare(name: str, directory: Path, images: Path) -> Prepared:
+    """Read a benchmark for the flow.
+
+    A question whose answer is neither a letter nor a number from zero up is put aside: the flow's
+    scores know no other.
+
+    Args:
+        name: in the table.
+        directory: that holds it.
+        images: where images that lie inside its tables are written, each once.
+
+    Raises:
+        UserError: when the benchmark is not known, or the directory doesn't hold it.
+    """
+    source = source_named(name, BENCHMARKS)
+    lock = read_lock(directory)
+    found = Prepared(name, lock.revision if lock else None)
+    for item in read(source, directory):
+        if isinstance(item, Fault):
+            found.faults.append((item.source, item.reason, REMEDY))
+            continue
+        if item.options is None and not _is_number(item.answer):
+            reason = (
+                f"its answer {item.answer[:40]!r} is neither a letter nor a number from zero up"
+            )
+            found.faults.append((f"{name}:{item.id}", reason, "score it outside the flow"))
+            continue
+        names = tuple(medium.name for medium in item.media)
+        for medium in item.media:
+            if medium.name in found.paths:
+                continue
+            if medium.data is None:
+                place = locate(source, directory, medium.name)
+                if place is not None:
+                    found.paths[medium.name] = place
+            else:
+                found.paths[medium.name] = _written(
+                    images / medium.name, medium.data, medium.sha256
+                )
+        found.questions.append(_question(item, names))
+        found.scenes.setdefault(names, item.scene)
+    return found
+
+
+def _written(path: Path, data: bytes, sha256: str | None) -> Path:
+    if not path.is_file() or sha256_file(path) != sha256:
+        write_atomic(path, data)
+    return path
+
+
+def _question(item: BenchmarkItem, names: tuple[str, ...]) -> Question:
+    return Question(
+        id=item.id,
+        media=names,
+        kind=item.kind,
+        question=item.question,
+        options=item.options,
+        answer=item.answer,
+        split="test",
+        source=f"{item.benchmark}:{item.id}",
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        value = float(text)
+    except ValueError:
+        return False
+    return math.isfinite(value) and value >= 0
