@@ -1,0 +1,1 @@
+"""Scorer profiles: each equals one upstream's code to the last bit."""
