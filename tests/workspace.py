@@ -50,21 +50,26 @@ class Workspace:
             values[section] = (values[section] or {}) | fields
         path.write_text(yaml.safe_dump(values))
 
-    def start(self, *command: str) -> subprocess.Popen[str]:
-        """Start a program of the environment in a process group of its own."""
+    def start(self, *command: str, shared: dict[str, str] | None = None) -> subprocess.Popen[str]:
+        """Start a program of the environment in a process group of its own.
+
+        Args:
+            command: program and arguments.
+            shared: variables of servers that it is to use.
+        """
         return subprocess.Popen(
             command,
             cwd=self.root,
-            env=environment(self.root),
+            env=environment(self.root) | (shared or {}),
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
 
-    def run(self, *command: str, code: int = 0) -> str:
+    def run(self, *command: str, code: int = 0, shared: dict[str, str] | None = None) -> str:
         """Run a program; its output, when it ends with the expected code."""
-        process = self.start(*command)
+        process = self.start(*command, shared=shared)
         output, _ = process.communicate(timeout=500)
         assert process.returncode == code, f"{command} ended {process.returncode}:\n{output}"
         return output

