@@ -19,7 +19,7 @@ LOCK := pip compile pyproject.toml --group dev --universal --python-version 3.11
 LOCK_TEACHERS := pip compile --group pyproject.toml:teachers --no-deps --universal \
 	--python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
 
-.PHONY: help setup teachers lock demo test test-slow test-servers faults bench-targets check format \
+.PHONY: help setup teachers lock demo demo-promotion test test-slow test-servers faults bench-targets check format \
 	compile golden clean
 
 help: ## List the targets
@@ -46,6 +46,9 @@ lock: ## Compile both locks from pyproject.toml, keeping versions where possible
 
 demo: setup ## Run the whole pipeline on rendered videos (SMALL=1: a few scenes and steps)
 	@SMALL=$(SMALL) bash pipelines/demo.sh
+
+demo-promotion: setup ## After `make demo`: who becomes champion, who doesn't, and the way back (SMALL=1)
+	@SMALL=$(SMALL) bash pipelines/demo_promotion.sh
 
 test: setup ## The tests, on two processes (WORKERS=n: on n; each takes up to 3 GB)
 	pytest -q -n $(WORKERS) --dist loadfile -m "not slow and not servers"
