@@ -1,7 +1,8 @@
-"""The worst answers: question, answer, truth."""
+"""Where the model fails: the worst answers, and the clips that it understood least."""
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter
 from dataclasses import dataclass
 
@@ -37,10 +38,25 @@ class Answer:
     nll: float
 
 
-def worst_answers(run: Run, config: ReportConfig) -> tuple[list[Answer], str | None]:
-    """The answers of lowest score, of several kinds, and why there are none.
+@dataclass(frozen=True)
+class WorstClip:
+    """A clip of which the model understood little.
 
-    Among equal scores the one whose truth the model held for least likely comes first.
+    Attributes:
+        clip_id: the clip.
+        score: mean over its questions, from 0 to 1.
+        answers: to all of them, the worst first.
+    """
+
+    clip_id: str
+    score: float
+    answers: tuple[Answer, ...]
+
+
+def scored_answers(run: Run) -> tuple[list[Answer], str | None]:
+    """All answers, and why there are none.
+
+    The worst come first; among equal scores the one whose truth the model held for least likely.
     """
     if run.evaluation is None or run.asked is None:
         return [], "the evaluation or its clips were not found"
@@ -67,10 +83,36 @@ def worst_answers(run: Run, config: ReportConfig) -> tuple[list[Answer], str | N
             )
         )
     answers.sort(key=lambda a: (a.score, -a.nll, a.kind, a.clip_id))
+    return answers, None
+
+
+def worst_answers(answers: list[Answer], config: ReportConfig) -> list[Answer]:
+    """The first of them, of several kinds."""
     taken: Counter[str] = Counter()
     worst: list[Answer] = []
     for answer in answers:
         if len(worst) < config.worst and taken[answer.kind] < config.worst_per_kind:
             taken[answer.kind] += 1
             worst.append(answer)
-    return worst, None
+    return worst
+
+
+def worst_clips(answers: list[Answer], config: ReportConfig) -> list[WorstClip]:
+    """The clips of lowest mean score; among equal ones, those with more questions, then by name.
+
+    One lost question says little of a clip: clips with fewer than half the usual number of
+    questions are left out.
+    """
+    by_clip: dict[str, list[Answer]] = {}
+    for answer in answers:
+        by_clip.setdefault(answer.clip_id, []).append(answer)
+    if not by_clip:
+        return []
+    usual = statistics.median(map(len, by_clip.values()))
+    found = [
+        WorstClip(clip_id, statistics.fmean(a.score for a in of_clip), tuple(of_clip))
+        for clip_id, of_clip in by_clip.items()
+        if 2 * len(of_clip) >= usual
+    ]
+    found.sort(key=lambda clip: (clip.score, -len(clip.answers), clip.clip_id))
+    return found[: config.worst_clips]

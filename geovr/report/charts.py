@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from geovr.evaluation.report import KindScore
+from geovr.evaluation.statistics import Interval
 from geovr.report.curves import Curve
 
 
@@ -150,6 +151,31 @@ def score_bar(line: KindScore) -> Markup:
         f" {100 * line.score.high:.1f}, constant {100 * line.best_constant:.1f}"
     )
     return _svg(240, 28, label, Markup("").join(parts), "scorebar")
+
+
+def difference_bar(name: str, gain: Interval, reach: float) -> Markup:
+    """A difference with its interval around zero; all of a table share one scale.
+
+    Args:
+        name: of what differs.
+        gain: the difference.
+        reach: value at the right end; its negative is at the left one.
+    """
+    x = Frame(4, 2, 232, 24, (-reach, reach), (0, 1)).at_x
+    body = Markup(
+        '<rect class="track" x="4" y="13" width="232" height="2"/>'
+        '<path class="zero" d="M{zero:.1f} 2V26"/>'
+        '<path class="whisker" d="M{low:.1f} 14H{high:.1f}M{low:.1f} 10V18M{high:.1f} 10V18"/>'
+        '<circle class="gain {tone}" cx="{mean:.1f}" cy="14" r="4.5"/>'
+    ).format(
+        zero=x(0), low=x(gain.low), high=x(gain.high), mean=x(gain.mean),
+        tone={"above": "better", "below": "worse"}.get(gain.verdict, "even"),
+    )  # fmt: skip
+    label = (
+        f"{name}: {100 * gain.mean:+.1f} points, interval {100 * gain.low:.1f} to"
+        f" {100 * gain.high:.1f}"
+    )
+    return _svg(240, 28, label, body, "forest")
 
 
 def duration_bar(seconds: float, most: float) -> Markup:

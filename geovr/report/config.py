@@ -26,6 +26,9 @@ class ReportConfig(Config):
     frames: int = Field(4, ge=2, le=12, description="Frames shown of each clip.")
     worst: int = Field(8, ge=0, le=100, description="Worst answers shown.")
     worst_per_kind: int = Field(2, ge=1, description="Most of them that are of one kind.")
+    worst_clips: int = Field(
+        3, ge=0, le=24, description="Clips of lowest score shown, with all their questions."
+    )
     smoothing: int = Field(
         21, ge=1, description="Steps over which the loss curves' thick line is a mean."
     )

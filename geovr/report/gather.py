@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +55,8 @@ class Run:
     """Clips that were evaluated, where they are another ClipSet than the one trained on."""
     decision: dict[str, Any] | None = None
     """Name, version and promotion, as in a ModelVersion's details."""
+    judged: dict[str, Any] | None = None
+    """What the decision was made on, as in decision.json."""
 
     @property
     def clips(self) -> ClipSet | None:
@@ -172,7 +175,9 @@ def gather(root: Artifact, scratch: Path, at_hand: Iterable[Artifact] = ()) -> R
     checkpoint = root.digest if root.manifest.kind == "Checkpoint" else inputs.get("checkpoint")
     not_yet = Part("register", missing="not registered, as far as what was given says")
     run.parts["register"] = look.part("register", "ModelVersion", version) if version else not_yet
-    run.decision = root.manifest.details if version else None
+    if version:
+        run.decision = root.manifest.details
+        run.judged = judged_in(root.directory)
     if evaluation is None:
         run.parts["evaluate"] = Part("evaluate", missing="no evaluation of it was given")
     else:
@@ -189,6 +194,15 @@ def gather(root: Artifact, scratch: Path, at_hand: Iterable[Artifact] = ()) -> R
     if benchmark is not None and benchmark != clips:
         run.benchmark = look.part("ingest", "ClipSet", benchmark)
     return run
+
+
+def judged_in(directory: Path) -> dict[str, Any] | None:
+    """What a registration's directory says of the decision; None in one of before that was kept."""
+    path = directory / "decision.json"
+    if not path.is_file():
+        return None
+    told: dict[str, Any] = json.loads(path.read_text())
+    return told
 
 
 def _inputs(artifact: Artifact | None) -> dict[str, str]:

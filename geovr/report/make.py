@@ -12,7 +12,7 @@ from geovr import records, tracking
 from geovr.artifacts import Artifact, Checkpoint, EvalReport, Kind, Manifest
 from geovr.errors import Interrupted, UserError
 from geovr.report.config import ReportConfig
-from geovr.report.gather import KINDS, gather
+from geovr.report.gather import KINDS, gather, judged_in
 from geovr.storage import Store, localise, write_atomic
 
 log = logging.getLogger("geovr")
@@ -27,6 +27,7 @@ def make_report(
     root: Artifact,
     at_hand: tuple[Artifact, ...] = (),
     decision: dict[str, Any] | None = None,
+    judged: dict[str, Any] | None = None,
 ) -> bytes:
     """The page of the run that made an artifact.
 
@@ -35,13 +36,14 @@ def make_report(
         root: a ModelVersion, EvalReport or Checkpoint.
         at_hand: artifacts of the run that are open already.
         decision: of a registration that is not an artifact yet; as in a ModelVersion's details.
+        judged: what it was made on; as in decision.json.
     """
     from geovr.report.page import make_page
 
     with tempfile.TemporaryDirectory(prefix="geovr-") as scratch:
         run = gather(root, Path(scratch), at_hand)
         if decision is not None:
-            run.decision = decision
+            run.decision, run.judged = decision, judged
         return make_page(run, config)
 
 
@@ -60,7 +62,7 @@ def report_of_registration(
     path = directory / "report.html"
     path.unlink(missing_ok=True)
     try:
-        page = make_report(config, evaluation, (checkpoint,), decision)
+        page = make_report(config, evaluation, (checkpoint,), decision, judged_in(directory))
         write_atomic(path, page)
         with tracking.reopen(checkpoint.manifest.details["mlflow_run_id"]) as run:
             run.log_artifact(path, "report")

@@ -17,7 +17,8 @@ from geovr.inspection.loading import row_of
 from geovr.inspection.pictures import depth_colours
 from geovr.progress import duration
 from geovr.report import charts, images
-from geovr.report.answers import Answer, worst_answers
+from geovr.report.answers import scored_answers, worst_answers, worst_clips
+from geovr.report.champion import against_champion
 from geovr.report.config import ReportConfig
 from geovr.report.curves import loss_curves
 from geovr.report.flow import flow_rows
@@ -46,7 +47,7 @@ def make_page(run: Run, config: ReportConfig) -> bytes:
     }
     rows = flow_rows(run)
     scores = _scores(run)
-    worst, no_worst = worst_answers(run, config)
+    answers, no_answers = scored_answers(run)
     page = environment.get_template("page.html.j2").render(
         css=(_HERE / "style.css").read_text(),
         gradient=_gradient(),
@@ -64,8 +65,12 @@ def make_page(run: Run, config: ReportConfig) -> bytes:
         control=CONTROL,
         legend=LEGEND,
         panels=make_panels(run, config),
-        worst=[(answer, _still(run, answer)) for answer in worst],
-        no_worst=no_worst,
+        champion=against_champion(run),
+        worst=[(one, _stills(run, one.clip_id, 1)) for one in worst_answers(answers, config)],
+        worst_clips=[
+            (one, _stills(run, one.clip_id, config.frames)) for one in worst_clips(answers, config)
+        ],
+        no_answers=no_answers,
         facts=_facts(run),
         quarantine=_quarantine(run, config.quarantine),
     )
@@ -124,14 +129,19 @@ def _lost(part: Part) -> str | None:
     return part.missing if part.artifact is None else None
 
 
-def _still(run: Run, answer: Answer) -> str | None:
-    """The middle frame of the clip that was asked about."""
+def _stills(run: Run, clip_id: str, count: int) -> list[tuple[float, str]]:
+    """Times and pictures of some frames of a clip, of one the middle; none where it is lost."""
     assert run.asked is not None  # or there would be no answer
     try:
-        clip = read_clip(run.asked.store, row_of(run.asked.index, answer.clip_id, "ClipSet"))
+        clip = read_clip(run.asked.store, row_of(run.asked.index, clip_id, "ClipSet"))
     except StoreError:
-        return None
-    return images.photo(clip.frames_THWC[len(clip.frames_THWC) // 2])
+        return []
+    last = len(clip.frames_THWC) - 1
+    places = np.linspace(0, last, min(count, last + 1)).round().astype(int)
+    return [
+        (float(clip.timestamps_T[place]), images.photo(clip.frames_THWC[place]))
+        for place in (places if count > 1 else [(last + 1) // 2])
+    ]
 
 
 def _gradient() -> str:

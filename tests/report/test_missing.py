@@ -77,7 +77,7 @@ def test_panels_can_be_switched_off(flown: Workspace) -> None:
     alts = [image["alt"] for image in off.of("img")]
     assert any(alt.startswith("teacher's depth") for alt in alts)
     assert not any(alt.startswith("model's depth") for alt in alts)
-    none = page_of(flown, ReportConfig(clips=0))
+    none = page_of(flown, ReportConfig(clips=0, worst_clips=0))
     assert "register.report.clips: 0" in none.text and "frame at" not in str(none.of("img"))
 
 
@@ -113,7 +113,7 @@ def test_lost_answers_and_clips_are_told(own: Workspace, flown: Workspace) -> No
     finally:
         for path in moved:
             path.rename(path.with_suffix(""))
-    assert page.text.count("no such object; run the stage that writes it again") == 2
+    assert page.text.count("no such object; run the stage that writes it again") == 3
 
 
 @pytest.mark.slow

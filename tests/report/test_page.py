@@ -12,9 +12,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from geovr.artifacts import ModelVersion
+from geovr.artifacts import EvalReport, ModelVersion
 from geovr.config import canonical_json
 from geovr.evaluation.report import Scores
+from geovr.evaluation.scorers import score
 from geovr.report.config import ReportConfig
 from geovr.report.gather import ORDER
 from geovr.report.make import make_report
@@ -125,8 +126,9 @@ def test_clips_show_frames_both_depths_and_both_paths(page: Page) -> None:
     assert len(plans) == 4 and all("by the teacher and the model" in label for label in plans)
     assert sum("test-" in label for label in plans) == sum("train-" in label for label in plans)
     alts = [image["alt"] for image in page.of("img")]
-    for kind in ("frame at", "teacher's depth at", "model's depth at"):
-        assert sum(alt.startswith(kind) for alt in alts) == 4 * ReportConfig().frames
+    frames, failed = ReportConfig().frames, ReportConfig().worst_clips
+    for kind, clips in (("frame", 4 + failed), ("teacher's depth", 4), ("model's depth", 4)):
+        assert sum(alt.startswith(f"{kind} at") for alt in alts) == clips * frames
     assert page.text.count("depth AbsRel") == 4
     assert page.text.count("The oracle was asked about it for this page alone.") == 2
 
@@ -140,11 +142,56 @@ def test_the_worst_answers_are_the_worst(flown: Workspace, page: Page) -> None:
     assert asked and worst.count(" truth ") - 1 == len(shown)
 
 
+def test_the_worst_clips_come_with_frames_and_all_their_answers(
+    flown: Workspace, page: Page
+) -> None:
+    shown = page.text.partition("Worst clips The clips")[2].partition("Worst answers")[0]
+    told = re.findall(r"(\S+) ([\d.]+) % over (\d+) questions", shown)
+    assert len(told) == ReportConfig().worst_clips
+    assert [float(score) for _, score, _ in told] == sorted(float(score) for _, score, _ in told)
+    details = flown.manifest("evaluation")["details"]
+    kept = flown.root / ".geovr/store" / details["predictions_key"]
+    rows = [row for row in map(json.loads, kept.read_text().splitlines()) if "text" in row]
+    scores: dict[str, list[float]] = {}
+    for row in rows:
+        scores.setdefault(row["clip_id"], []).append(
+            score(row["text"], row["answer"], row["options"])
+        )
+    means = {clip: sum(found) / len(found) for clip, found in scores.items()}
+    assert means[told[0][0]] == min(means.values())
+    for clip, mean, count in told:
+        assert int(count) == len(scores[clip]) and float(mean) == round(100 * means[clip], 1)
+
+
+def test_a_champion_is_compared_with_kind_by_kind(flown: Workspace) -> None:
+    evaluation = EvalReport.load(artifact(flown, "evaluation"))
+    decision = flown.manifest("model_version")["details"]
+    gains = {
+        "mean": {"mean": 0.051, "low": 0.012, "high": 0.09},
+        "path_length": {"mean": -0.2, "low": -0.31, "high": -0.1},
+        "turn": {"mean": 0.0, "low": -0.1, "high": 0.1},
+    }
+    judged = {"approved": False, "reason": "it is <worse>", "champion": 4, "gains": gains}
+    with contextlib.chdir(flown.root):
+        made = make_report(ReportConfig(clips=0), evaluation, (), decision, judged).decode()
+        first = make_report(ReportConfig(clips=0), evaluation, (), decision, None).decode()
+    page = Page(made)
+    assert not page.faults and "Against the champion" not in first
+    assert "Promotion refused: it is <worse>." in page.text and "to version 4" in page.text
+    table = page.table("Kind of question")
+    assert list(table) == ["mean", "path_length", "turn"]
+    assert table["mean"][1:] == ["+5.1 [1.2, 9.0]", "better"]
+    assert table["path_length"][1:] == ["-20.0 [-31.0, -10.0]", "worse"]
+    assert table["turn"][-1] == "not distinguishable"
+    labels = [a["aria-label"] for a in page.of("svg") if a.get("class") == "forest"]
+    assert labels[1] == "path_length: -20.0 points, interval -31.0 to -10.0"
+
+
 def test_what_users_wrote_is_only_text(flown: Workspace, source: str, page: Page) -> None:
     assert FILE in page.text and QUESTION.strip() in page.text
     assert "<script" not in source and 'onerror="' not in source
     assert not any(name.startswith("on") for _, a in page.elements for name in a)
-    template = (REPOSITORY / "geovr/report/page.html.j2").read_text()
+    template = "".join(path.read_text() for path in REPOSITORY.glob("geovr/report/*.j2"))
     assert re.findall(r"{{[^}]*\|\s*safe[^}]*}}", template) == ["{{ css|safe }}"]
 
 

@@ -1,0 +1,49 @@
+"""How a registered version compares with the champion that it met."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from geovr.evaluation.statistics import Interval
+from geovr.report.gather import Run
+
+
+@dataclass(frozen=True)
+class Line:
+    """The mean, or a kind, and the difference to the champion there."""
+
+    name: str
+    gain: Interval
+
+
+@dataclass(frozen=True)
+class Against:
+    """The decision and the numbers behind it.
+
+    Attributes:
+        approved: or refused.
+        reason: in a sentence.
+        number: the champion's version.
+        lines: `mean` first; none where scores were not compared.
+        reach: largest absolute end of an interval, the scale of all bars.
+    """
+
+    approved: bool
+    reason: str
+    number: int
+    lines: tuple[Line, ...]
+    reach: float
+
+
+def against_champion(run: Run) -> Against | None:
+    """The comparison behind a decision; None for a version that met no champion."""
+    told = run.judged
+    if told is None or told.get("champion") is None:
+        return None
+    lines = tuple(
+        Line(name, Interval(gain["mean"], gain["low"], gain["high"]))
+        for name, gain in (told.get("gains") or {}).items()
+    )
+    ends = [abs(end) for line in lines for end in (line.gain.low, line.gain.high)]
+    reach = max([0.05, *ends])
+    return Against(told["approved"], told["reason"], int(told["champion"]), lines, reach)
