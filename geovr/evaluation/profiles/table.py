@@ -7,7 +7,7 @@ import importlib
 
 from geovr.evaluation.profiles.profile import Profile
 
-MODULES: tuple[str, ...] = ()
+MODULES: tuple[str, ...] = ("vsi",)
 """Modules of this package with PROFILES, a tuple of Profile."""
 
 
