@@ -27,6 +27,7 @@ from geovr.cli_models import export, promote, rollback
 from geovr.cli_options import OutputOption, ParamsOption, SetOption
 from geovr.cli_plan import plan, recipes
 from geovr.cli_report import report
+from geovr.cli_score import score
 from geovr.stages import STAGES, Stage
 
 app = typer.Typer(
@@ -214,6 +215,7 @@ app.add_typer(dataset, name="dataset")
 app.command("init-model")(init_model)
 app.command()(export)
 app.command()(ask)
+app.command()(score)
 app.command()(promote)
 app.command()(rollback)
 app.command()(doctor)
