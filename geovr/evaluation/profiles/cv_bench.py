@@ -7,6 +7,7 @@ Omni3D: (acc(ADE20K) + acc(COCO)) / 2 and acc(Omni3D), a half each (arXiv 2406.1
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Sequence
 
 from geovr.evaluation.profiles import strict, vlmevalkit
@@ -51,12 +52,12 @@ def judge(said: Said) -> Judged:
         text = text.split(keyword)[-1]
     solid = source_of(said) == SOLID
     text = text.strip().rstrip(".:," if solid else ".").lstrip("(").rstrip(")")[:1]
-    truth = said.answer.lower()
+    truth = said.answer.lower()[:1]
     if not solid:
         return Judged(float(text == truth), text or None)
     options = list(option_texts(said).values())
-    place = ord(truth) - ord("a") if len(truth) == 1 else len(options)
-    if place >= len(options):
+    place = string.ascii_lowercase.find(truth or " ")
+    if not 0 <= place < len(options):
         return stopped("IndexError: list index out of range", text or None)
     return Judged(float(text in (truth, options[place])), text or None)
 
@@ -137,6 +138,9 @@ def easi_total(saids: Sequence[Said], judged: Sequence[Judged]) -> Total:
     It scores the data sets apart, 2D as the mean over the sources there are, and adds nothing up.
     Without one of them there is no score.
     """
+    stop = first_stop(saids, judged)
+    if stop is not None:
+        return stop
     means = {name: float(mean) for name, mean in means_of(saids, judged, source_of).items()}
     flat = [means[source] for source in FLAT if source in means]
     lines = {"CV-Bench-2D": sum(flat) / len(flat)} if flat else {}
@@ -165,7 +169,7 @@ def strict_total(saids: Sequence[Said], judged: Sequence[Judged]) -> Total:
         return stop
     means = {name: float(mean) for name, mean in means_of(saids, judged, source_of).items()}
     weights = _strict_weights(set(means))
-    overall = sum(weights[name] * mean for name, mean in means.items())
+    overall = sum((weights[name] * mean for name, mean in means.items()), 0.0)
     lines = {name: mean for name, mean in means.items() if name}
     return Total(overall, lines | _kinds(saids, judged))
 

@@ -138,12 +138,26 @@ def _levels(means: Mapping[str, float]) -> dict[str, float]:
 
 
 def total(saids: Sequence[Said], judged: Sequence[Judged]) -> Total:
-    """The mean over the tasks."""
+    """The mean over the tasks, and over those of each level.
+
+    The change of view is missing in its level, as that is looked up by a name cut off too late. A
+    level without tasks has no mean and isn't told.
+    """
     added = kinds_total(saids, judged, _line, "task")
     if added.overall is None:
         return added
-    levels = _levels(means_of(saids, judged))
-    return Total(added.overall, {**levels, **added.lines})
+    means = {kind: mean for kind, mean in means_of(saids, judged).items() if kind != SPAR_TEXT}
+    return Total(added.overall, {**added.lines, **_levels(means)})
+
+
+def lmms_total(saids: Sequence[Said], judged: Sequence[Judged]) -> Total:
+    """The same with names in small letters; a level without tasks is told as 0."""
+    added = total(saids, judged)
+    if added.overall is None:
+        return added
+    levels = {level.lower(): added.lines.get(level, 0.0) for level in _LEVELS}
+    tasks = {name: mean for name, mean in added.lines.items() if name not in _LEVELS}
+    return Total(added.overall, {**tasks, **levels})
 
 
 def groups(saids: Sequence[Said]) -> list[Group]:
@@ -187,7 +201,7 @@ def easi_total(saids: Sequence[Said], judged: Sequence[Judged]) -> Total:
     lines = {
         _line(kind): means[kind] for kinds in _LEVELS.values() for kind in kinds if kind in means
     }
-    return Total(overall, {**_levels(means), **lines})
+    return Total(overall, {**dict.fromkeys(_LEVELS, 0.0), **_levels(means), **lines})
 
 
 def strict_judge(said: Said) -> Judged:
@@ -228,7 +242,7 @@ _SOURCE = "fudan-zvg/spar at 1679885, lmms-eval/lmms_eval/tasks/sparbench/utils.
 _LMMS = "EvolvingLMMs-Lab/lmms-eval at 75571cf, tasks/sparbench/utils.py, the authors' own rules"
 PROFILES = (
     Profile("official", BENCHMARKS, _SOURCE, judge, total, groups),
-    Profile("lmms-eval", BENCHMARKS, _LMMS, judge, total, groups),
+    Profile("lmms-eval", BENCHMARKS, _LMMS, judge, lmms_total, groups),
     Profile(
         "easi",
         BENCHMARKS,

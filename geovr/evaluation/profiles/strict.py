@@ -31,6 +31,7 @@ _LEADING = re.compile(r"[*_`\"'\s]*(?:\(([A-Z])\)|([A-Z])[.):])(?!\w)", re.IGNOR
 _PHRASE = re.compile(
     r"\b(?i:answer|option|choice)(?:\s+(?i:is))?\s*[:=]?\s*[*_`\"'(\[{]*([A-Z]|[a-z](?=\W*$))(?![\w'])"
 )
+_AFTER_COLON = re.compile(r":\s*[*_`\"'(\[{]*([A-Z])\W*$")
 _ALONE = re.compile(r"(?<![\w'])([A-Z])(?![\w'])")
 _ARTICLE = re.compile(r"\s+(?!(?:or|and|is|was|because|since|as)\b)[a-z]")
 
@@ -39,8 +40,8 @@ WORDS = {word: number for number, word in enumerate(UNITS)} | {
 }
 _WORD = re.compile(rf"\b({'|'.join(TENS)})[-\s]({'|'.join(UNITS[1:10])})\b|\b({'|'.join(WORDS)})\b")
 _LARGER = re.compile(r"\b(?:hundred|thousand|million|dozen|half|quarter|third)s?\b")
-_FIGURE = re.compile(r"(?<!\w)[-+]?[.,]*\d[\d.,]*(?:e[-+]?\d+)?", re.ASCII)
-_NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d*)(?:\.\d+)?(?:e[-+]?\d+)?", re.ASCII)
+_FIGURE = re.compile(r"(?<![\w^])[-+]?[.,]*\d[\d.,]*(?:e[-+]?\d+)?")
+_NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d*)(?:\.\d+)?(?:e[-+]?\d+)?")
 _JOINED = re.compile(r"(?<=\d)\s*[-–—/⁄:^_]\s*(?=\d)")
 
 
@@ -66,6 +67,7 @@ def choice(text: str | None, options: Sequence[str]) -> str | None:
     if len(same) == 1:
         return same[0]
     found = {letter.upper() for letter in _PHRASE.findall(part)} & set(texts)
+    found |= set(_AFTER_COLON.findall(part)) & set(texts)
     leading = _LEADING.match(part)
     if leading:
         found.add((leading[1] or leading[2]).upper())

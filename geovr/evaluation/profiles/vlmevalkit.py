@@ -74,10 +74,10 @@ def option_in(text: str) -> str | None:
             return letter
     phrase = _PHRASE.search(text)
     if phrase:
-        return phrase[1].upper()
+        return str(phrase[1]).upper()
     kept = "\n".join(line for line in text.splitlines() if not _OPTION_LINE.search(line))
     capitals = set(_LONE_CAPITAL.findall(kept))
-    return capitals.pop() if len(capitals) == 1 else None
+    return str(capitals.pop()) if len(capitals) == 1 else None
 
 
 def _behind_thoughts(text: str) -> str:
@@ -95,10 +95,10 @@ def _last_choosing_line(lines: Sequence[str]) -> str | None:
             continue
         found = _ONLY_LETTER.fullmatch(line) or _LETTERED_LINE.match(line)
         if found:
-            return found[1].upper()
+            return str(found[1]).upper()
         capitals = set(_CAPITAL.findall(line))
         if len(capitals) == 1:
-            return capitals.pop().upper()
+            return str(capitals.pop()).upper()
     return None
 
 
