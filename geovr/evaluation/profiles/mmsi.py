@@ -9,7 +9,7 @@ from geovr.evaluation.profiles.adding import pooled
 from geovr.evaluation.profiles.profile import Judged, Profile, Said
 
 BENCHMARKS = ("mmsi-bench",)
-_DOUBLE, _SINGLE, _BRACES = (re.compile(p) for p in (r"``([^`]*)``", r"`([^`]*)`", r"\{([^}]*)\}"))
+_DOUBLE, _SINGLE = re.compile(r"``([^`]*)``"), re.compile(r"`([^`]*)`")
 _LETTER = re.compile(r"\b[A-D]\b(?!\s[a-zA-Z])")
 _ANY_LETTER = re.compile(r"\b[A-F]\b(?!\s[a-zA-Z])", re.IGNORECASE)
 _POSITIONAL = re.compile(r"(Positional Relationship \((?:Obj|Cam|Reg)\.)-((?:Obj|Cam|Reg)\.\))")
@@ -21,6 +21,13 @@ def _marked(text: str, *marks: re.Pattern[str]) -> str:
         found = mark.search(text)
         text = found[1] if found else text
     return text
+
+
+def _braced(text: str) -> str:
+    """What stands within the first braces that are closed, else the whole."""
+    _, opened, rest = text.partition("{")
+    inside, closed, _ = rest.partition("}")
+    return inside if opened and closed else text
 
 
 def _agrees(letter: str, said: Said) -> float:
@@ -39,7 +46,7 @@ def lmms_judge(said: Said) -> Judged:
     """The first letter A to F that stands alone, small ones too: an article before a comma is A."""
     if said.text is None:
         return Judged(0.0, None)
-    found = _ANY_LETTER.search(_marked(said.text, _DOUBLE, _SINGLE, _BRACES))
+    found = _ANY_LETTER.search(_braced(_marked(said.text, _DOUBLE, _SINGLE)))
     if not found:
         return Judged(0.0, None)
     letter = found[0].upper()

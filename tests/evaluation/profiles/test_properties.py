@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import random
+import time
 
 import numpy as np
 import pytest
@@ -42,10 +43,9 @@ PIECES = (
 )  # fmt: skip
 ALL = sorted(
     {
-        (benchmark, profile.name)
+        (profile.benchmarks[0], profile.name)
         for module in MODULES
         for profile in importlib.import_module(f"geovr.evaluation.profiles.{module}").PROFILES
-        for benchmark in profile.benchmarks
     }
 )
 texts = st.none() | st.text(max_size=12) | st.lists(st.sampled_from(PIECES)).map("".join)
@@ -131,6 +131,16 @@ NUMERIC = {
 }
 
 
+CHOSEN = {
+    "revsi-16": "route_planning",
+    "vsti-bench": "camera_movement_direction",
+    "spbench-si": "object_rel_distance",
+    "spar-bench": "position_matching",
+    **dict.fromkeys(("mmsi-bench", "viewspatial-bench", "mindcube", "sti-bench", "cv-bench"), "k"),
+    "blink-spatial": BLINK_TASKS[0],
+}
+
+
 @pytest.mark.parametrize("benchmark, name", [pair for pair in ALL if pair[0] in NUMERIC])
 @given(
     target=st.integers(10, 9000), near=st.integers(0, 5000), further=st.integers(0, 5000),
@@ -148,6 +158,23 @@ def test_a_closer_number_never_scores_less(
 
     assert score(near) >= score(near + further)
     assert score(0) == 1.0
+
+
+LONG = (
+    "x" + " " * 40_000 + "x", "A" + " " * 40_000 + "x", "answer" + " " * 40_000 + "x", "9" * 40_000,
+    "<answer>A" * 2_000, "{" * 40_000, "`" * 40_001, "." * 40_000, "(" * 40_000, "A. " * 15_000,
+    "<think>" * 6_000, "1,200 " * 8_000, "-" * 40_000, "*A" * 20_000 + "x", "[" * 40_000 + "]",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("benchmark, name", [p for p in ALL if p[0] in {*NUMERIC, *CHOSEN}])
+def test_answers_without_end_are_judged_at_once(benchmark: str, name: str) -> None:
+    judge = profiles_of(benchmark)[name].judge
+    began = time.process_time()
+    for text in LONG:
+        judge(Said("1", NUMERIC.get(benchmark, "k"), "q", None, "3", text))
+        judge(Said("1", CHOSEN.get(benchmark, "k"), "q", OPTIONS, "A", text))
+    assert time.process_time() - began < 4.0
 
 
 def test_the_official_profile_comes_first_and_every_benchmark_has_ours() -> None:
