@@ -29,7 +29,7 @@ _MARKED = re.compile(r"<\s*answer\s*>(.*?)<\s*/\s*answer\s*>", re.IGNORECASE | r
 _MARKS = " \t\n*_`\"'“”()[]{}<>.,;:!"
 _LEADING = re.compile(r"[*_`\"'\s]*(?:\(([A-Z])\)|([A-Z])[.):])(?!\w)", re.IGNORECASE)
 _PHRASE = re.compile(
-    r"\b(?i:answer|option|choice)(?:\s+(?i:is))?\s*[:=]?\s*[*_`\"'(\[{]*([A-Z]|[a-z](?=\W*$))(?![\w'])"
+    r"\b(?i:answer|option|choice)(?:\s+(?i:is))?\s*(?:[:=]\s*)?[*_`\"'(\[{]*([A-Z]|[a-z](?=\W*$))(?![\w'])"
 )
 _AFTER_COLON = re.compile(r":\s*[*_`\"'(\[{]*([A-Z])\W*$")
 _ALONE = re.compile(r"(?<![\w'])([A-Z])(?![\w'])")
@@ -40,7 +40,7 @@ WORDS = {word: number for number, word in enumerate(UNITS)} | {
 }
 _WORD = re.compile(rf"\b({'|'.join(TENS)})[-\s]({'|'.join(UNITS[1:10])})\b|\b({'|'.join(WORDS)})\b")
 _LARGER = re.compile(r"\b(?:hundred|thousand|million|dozen|half|quarter|third)s?\b")
-_FIGURE = re.compile(r"(?<![\w^])[-+]?[.,]*\d[\d.,]*(?:e[-+]?\d+)?")
+_FIGURE = re.compile(r"(?<![\w^])[-+]?[.,]{0,2}\d[\d.,]*(?:e[-+]?\d+)?")
 _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d*)(?:\.\d+)?(?:e[-+]?\d+)?")
 _JOINED = re.compile(r"(?<=\d)\s*[-–—/⁄:^_]\s*(?=\d)")
 

@@ -21,11 +21,13 @@ from geovr.evaluation.profiles.reading import UNITS, as_float, relative_accuracy
 RULES = "open-compass/VLMEvalKit at e8e78f0, rules only: "
 _TAIL_CHARACTERS, _TAIL_LINES = 800, 6
 _INVISIBLE = str.maketrans("", "", "\u200b\u200c\u200d\ufeff")
-_OPEN, _CLOSE = r"[\(\[\{（【]?\s*", r"[\)\]\}）】]?"
+# the patterns accept what theirs do, written so that long runs of spaces cost no time
+_OPEN, _CLOSE = r"(?:[\(\[\{（【]\s*)?", r"[\)\]\}）】]?"
 _I = re.IGNORECASE
 _MARKED = re.compile(
     r"<\s*answer\b[^>]*>\s*([A-Ja-j])(?:\s*[\.．:：\)\]】、])?.*?<\s*/\s*answer\s*>", _I | re.DOTALL
 )
+_ANSWER_ENDS = re.compile(r"<\s*/\s*answer\s*>", _I)
 _BEFORE_CLOSING = tuple(
     re.compile(rf"(?<![A-Za-z]){_OPEN}([A-F])\s*{_CLOSE}\s*</\s*{tag}\s*>", _I)
     for tag in ("answer", "think")
@@ -33,18 +35,17 @@ _BEFORE_CLOSING = tuple(
 _THOUGHT_ENDS = re.compile(r"</\s*think\s*>", _I)
 _THOUGHT_BEGINS = re.compile(r"<\s*think\s*>", _I)
 _OPTION_LINE = re.compile(r"^(?:[*_>\-\s]*)(?:option|选项)\s+[A-J]\s*[:：]", _I)
-_ONLY_LETTER = re.compile(r"^\s*[*_`>（）\[\]【】\(\)]*\s*([A-Fa-f])\s*[*_`（）\[\]【】\(\)]*\s*$")
+_ONLY_LETTER = re.compile(r"[*_`>（）\[\]【】\(\)]*\s*([A-Fa-f])\s*[*_`（）\[\]【】\(\)]*")
 _LETTERED_LINE = re.compile(r"^\s*([A-F])\s*[\.．:：\)\]】、-]\s+", _I)
 _CAPITAL = re.compile(
-    r"(?<![A-Za-z])[*_`（\[\{\(]*\s*([A-F])\s*[*_`）\]\})]*"
-    r"(?=$|[\s\.,:;!?\)\]】》」』，。；、：）】》」』])"
+    r"(?<![A-Za-z])([A-F])[*_`）\]\})]*(?=$|[\s\.,:;!?\)\]】》」』，。；、：）】》」』])"
 )
 _PHRASE = re.compile(
     r"(?:final\s*answer|the\s*answer\s*is|answer(?:\s*is)?|correct\s*answer|答案|最终答案|结论|所以"
-    rf"|因此|我选(?:择)?|选择|选)\s*[:：>＝=]?\s*{_OPEN}([A-F])\s*{_CLOSE}(?:\b|[.)、。])",
+    rf"|因此|我选(?:择)?|选择|选)\s*(?:[:：>＝=]\s*)?{_OPEN}([A-F])\s*{_CLOSE}(?:\b|[.)、。])",
     _I,
 )
-_LONE_CAPITAL = re.compile(rf"(?<![A-Za-z]){_OPEN}([A-F])\s*{_CLOSE}(?![A-Za-z])")
+_LONE_CAPITAL = re.compile(r"(?<![A-Za-z])([A-F])(?![A-Za-z])")
 
 _FIGURE = r"[-+]?(?:\d*\.\d+|\d+)(?:[eE][-+]?\d+)?"
 _NUMBER = re.compile(_FIGURE)
@@ -65,7 +66,8 @@ def option_in(text: str) -> str | None:
     """
     text = text.strip().translate(_INVISIBLE)
     tail = text[-_TAIL_CHARACTERS:]
-    marked = (_MARKED.search(text), *(before.search(tail) for before in _BEFORE_CLOSING))
+    closed = _ANSWER_ENDS.search(text)
+    marked = (closed and _MARKED.search(text), *(before.search(tail) for before in _BEFORE_CLOSING))
     for found in marked:
         if found:
             return str(found[1]).upper()
