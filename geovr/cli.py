@@ -215,10 +215,10 @@ app.add_typer(dataset, name="dataset")
 app.command("init-model")(init_model)
 app.command()(export)
 app.command()(ask)
-app.command()(score)
 app.command()(promote)
 app.command()(rollback)
 app.command()(doctor)
+app.command()(score)
 
 
 def stopped(number: int, frame: object) -> None:

@@ -45,27 +45,6 @@ class SceneBootstrap:
         # a product of floats is many times faster, and of whole numbers as exact
         self._weights = self.weights.astype(np.float64)
 
-    def groups_mean(
-        self,
-        values: np.ndarray,
-        groups: Sequence[np.ndarray],
-        weights: Sequence[float] | None = None,
-    ) -> Interval:
-        """Mean over groups of the mean of each group's items.
-
-        Args:
-            values: one per item.
-            groups: for each group, a mask over the items.
-            weights: of each group, adding up to one; all the same by default.
-        """
-        means, samples = [], []
-        for mask in groups:
-            samples.append(self._means(values, mask))
-            means.append(float(values[mask].mean()))
-        spread = np.average(samples, axis=0, weights=weights)
-        low, high = np.nanpercentile(spread, [2.5, 97.5])
-        return Interval(float(np.average(means, weights=weights)), float(low), float(high))
-
     def weighted_sum(
         self, values: np.ndarray, groups: Sequence[np.ndarray], weights: Sequence[float]
     ) -> Interval:
@@ -98,3 +77,24 @@ class SceneBootstrap:
         with np.errstate(invalid="ignore"):
             means: np.ndarray = np.where(drawn > 0, (self._weights @ sums) / drawn, np.nan)
         return means
+
+    def groups_mean(
+        self,
+        values: np.ndarray,
+        groups: Sequence[np.ndarray],
+        weights: Sequence[float] | None = None,
+    ) -> Interval:
+        """Mean over groups of the mean of each group's items.
+
+        Args:
+            values: one per item.
+            groups: for each group, a mask over the items.
+            weights: of each group, adding up to one; all the same by default.
+        """
+        means, samples = [], []
+        for mask in groups:
+            samples.append(self._means(values, mask))
+            means.append(float(values[mask].mean()))
+        spread = np.average(samples, axis=0, weights=weights)
+        low, high = np.nanpercentile(spread, [2.5, 97.5])
+        return Interval(float(np.average(means, weights=weights)), float(low), float(high))
