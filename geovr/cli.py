@@ -27,6 +27,7 @@ from geovr.cli_models import export, promote, rollback
 from geovr.cli_options import OutputOption, ParamsOption, SetOption
 from geovr.cli_plan import plan, recipes
 from geovr.cli_report import report
+from geovr.cli_score import score
 from geovr.stages import STAGES, Stage
 
 app = typer.Typer(
@@ -217,6 +218,7 @@ app.command()(ask)
 app.command()(promote)
 app.command()(rollback)
 app.command()(doctor)
+app.command()(score)
 
 
 def stopped(number: int, frame: object) -> None:

@@ -50,7 +50,8 @@ def parse(text: str, name: str) -> Predictions:
     """
     header: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    # not splitlines: an answer may hold U+2028, which JSON leaves as it is
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:

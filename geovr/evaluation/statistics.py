@@ -42,6 +42,41 @@ class SceneBootstrap:
         draws = np.random.default_rng(seed).integers(0, count, (resamples, count))
         # how often each scene was drawn, (resamples, scenes)
         self.weights = np.stack([np.bincount(draw, minlength=count) for draw in draws])
+        # a product of floats is many times faster, and of whole numbers as exact
+        self._weights = self.weights.astype(np.float64)
+
+    def weighted_sum(
+        self, values: np.ndarray, groups: Sequence[np.ndarray], weights: Sequence[float]
+    ) -> Interval:
+        """Sum over groups of weight times the mean of the group's items.
+
+        Args:
+            values: one per item.
+            groups: for each group, a mask over the items.
+            weights: of each group, of any sum and sign: those of a difference add up to zero.
+
+        Returns:
+            Interval, of NaN where no resample has items of every group.
+        """
+        parts = [(weight, mask) for weight, mask in zip(weights, groups, strict=True) if weight]
+        spread = np.zeros(len(self.weights))
+        total = 0.0
+        for weight, mask in parts:
+            spread += weight * self._means(values, mask)
+            total += weight * float(values[mask].mean())
+        spread = spread[~np.isnan(spread)]
+        low, high = np.percentile(spread, [2.5, 97.5]) if len(spread) else (np.nan, np.nan)
+        return Interval(total, float(low), float(high))
+
+    def _means(self, values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Mean of a group's items in each resample, NaN in those without any."""
+        sums = np.bincount(self.scene_of[mask], values[mask], len(self.names))
+        counts = np.bincount(self.scene_of[mask], minlength=len(self.names))
+        drawn = self._weights @ counts.astype(np.float64)
+        # a resample without any item of the group says nothing about it
+        with np.errstate(invalid="ignore"):
+            means: np.ndarray = np.where(drawn > 0, (self._weights @ sums) / drawn, np.nan)
+        return means
 
     def groups_mean(
         self,
@@ -58,12 +93,7 @@ class SceneBootstrap:
         """
         means, samples = [], []
         for mask in groups:
-            sums = np.bincount(self.scene_of[mask], values[mask], len(self.names))
-            counts = np.bincount(self.scene_of[mask], minlength=len(self.names))
-            drawn = self.weights @ counts
-            # a resample without any item of the group says nothing about it
-            with np.errstate(invalid="ignore"):
-                samples.append(np.where(drawn > 0, (self.weights @ sums) / drawn, np.nan))
+            samples.append(self._means(values, mask))
             means.append(float(values[mask].mean()))
         spread = np.average(samples, axis=0, weights=weights)
         low, high = np.nanpercentile(spread, [2.5, 97.5])

@@ -7,7 +7,19 @@ import importlib
 
 from geovr.evaluation.profiles.profile import Profile
 
-MODULES: tuple[str, ...] = ()
+MODULES: tuple[str, ...] = (
+    "vsi",
+    "revsi",
+    "vsti",
+    "spbench",
+    "spar",
+    "mmsi",
+    "viewspatial",
+    "mindcube",
+    "sti",
+    "cv_bench",
+    "blink",
+)
 """Modules of this package with PROFILES, a tuple of Profile."""
 
 

@@ -1,0 +1,75 @@
+"""Scorers of VSTI-Bench."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from geovr.evaluation.profiles import strict
+from geovr.evaluation.profiles.adding import by_kinds, kinds_total
+from geovr.evaluation.profiles.profile import Group, Judged, Profile, Said, Total
+from geovr.evaluation.profiles.reading import (
+    NO_SPLIT,
+    ZERO_DIVISION,
+    as_float,
+    stopped,
+    within,
+)
+from geovr.evaluation.scorers import first_word
+
+BENCHMARKS = ("vsti-bench",)
+_CHOICES = (
+    "obj_obj_relative_pos_nf",
+    "obj_obj_relative_pos_ud",
+    "obj_obj_relative_pos_lr",
+    "camera_obj_rel_dist_v1",
+    "camera_obj_rel_dist_v2",
+    "camera_obj_rel_dist_v3",
+    "camera_movement_direction",
+)
+_NUMBERS = ("camera_obj_abs_dist", "camera_displacement", "camera_obj_dist_change")
+
+
+def _line(kind: str) -> str:
+    return f"{kind}_accuracy" if kind in _CHOICES else f"{kind}_MRA:.5:.95:.05"
+
+
+def judge(said: Said) -> Judged:
+    """VSI-Bench's rules. A target of zero ends the evaluation; a negative one gives 1."""
+    if said.kind not in (*_CHOICES, *_NUMBERS):
+        return stopped(f"ValueError: Unknown question type: {said.kind}")
+    if said.text is None:
+        return stopped(NO_SPLIT)
+    word = first_word(said.text)
+    if said.kind in _CHOICES:
+        return Judged(float(word.lower() == said.answer.lower()), word)
+    predicted, target = as_float(word), as_float(said.answer)
+    if predicted is None or target is None:
+        return Judged(0.0, None if predicted is None else word)
+    if target == 0:
+        return stopped(ZERO_DIVISION, word)
+    return Judged(within(abs(predicted - target) / target), word)
+
+
+def total(saids: Sequence[Said], judged: Sequence[Judged]) -> Total:
+    """The mean over the kinds; the three versions of a camera's distance count one each."""
+    return kinds_total(saids, judged, _line)
+
+
+def groups(saids: Sequence[Said]) -> list[Group]:
+    """The same as groups."""
+    return by_kinds(saids, line=_line)
+
+
+PROFILES = (
+    Profile(
+        "official",
+        BENCHMARKS,
+        "VITA-Group/VLM-3R at 6dd1264, thinking-in-space/lmms_eval/tasks/vstibench/utils.py",
+        judge,
+        total,
+        groups,
+    ),
+    Profile(
+        "strict", BENCHMARKS, strict.SOURCE, strict.judge, strict.kinds_total, strict.kinds_groups
+    ),
+)
