@@ -20,6 +20,7 @@ import typer
 from geovr import cli_json
 from geovr.cli_ask import ask
 from geovr.cli_benchmark import benchmark, dataset
+from geovr.cli_compare import compare
 from geovr.cli_data import init_model, simulate
 from geovr.cli_doctor import doctor
 from geovr.cli_inspect import inspecting, reconstruct
@@ -214,6 +215,7 @@ app.add_typer(dataset, name="dataset")
 app.command("init-model")(init_model)
 app.command()(export)
 app.command()(ask)
+app.command()(compare)
 app.command()(promote)
 app.command()(rollback)
 app.command()(doctor)
