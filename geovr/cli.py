@@ -28,6 +28,7 @@ from geovr.cli_models import export, promote, rollback
 from geovr.cli_options import OutputOption, ParamsOption, SetOption
 from geovr.cli_plan import plan, recipes
 from geovr.cli_report import report
+from geovr.cli_runs import runs
 from geovr.stages import STAGES, Stage
 
 app = typer.Typer(
@@ -210,6 +211,7 @@ app.command()(report)
 app.command()(plan)
 app.command()(recipes)
 app.command()(simulate)
+app.add_typer(runs, name="runs")
 app.add_typer(benchmark, name="benchmark")
 app.add_typer(dataset, name="dataset")
 app.command("init-model")(init_model)

@@ -71,14 +71,15 @@ def same_questions(a: Side, b: Side, common: bool) -> tuple[Side, Side, list[str
 def _differs(one: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:
     """The first field in which two questions of one id differ; what one doesn't tell doesn't."""
     if "options" in one and "options" in other:
-        if list(one["options"] or []) != list(other["options"] or []):
+        shown = [list(row["options"] or []) for row in (one, other)]
+        if shown[0] != shown[1]:
             return "options"
     for field in ("kind", "answer", "video_sha256", "scene"):
         mine, yours = one.get(field) or None, other.get(field) or None
         if mine is not None and yours is not None and mine != yours:
             return field
-    mine, yours = _wording(one), _wording(other)
-    return "question" if mine and yours and mine != yours else None
+    said = {_wording(one), _wording(other)} - {None}
+    return "question" if len(said) > 1 else None
 
 
 def _wording(row: Mapping[str, Any]) -> str | None:

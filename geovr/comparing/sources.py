@@ -93,6 +93,7 @@ def _of_file(name: str, answers: Predictions) -> Side:
         name,
         answers.rows,
         benchmark=header.get("benchmark"),
+        benchmark_digest=header.get("benchmark_digest"),
         protocol=header.get("protocol"),
         protocol_digest=header.get("protocol_digest"),
     )
@@ -109,7 +110,7 @@ def _evaluated(
     return replace(
         told,
         benchmark=told.benchmark or details.get("benchmark"),
-        benchmark_digest=details.get("benchmark_digest"),
+        benchmark_digest=told.benchmark_digest or details.get("benchmark_digest"),
         protocol=told.protocol or details.get("protocol") or "flow",
         protocol_digest=told.protocol_digest or details.get("protocol_digest"),
         inputs=inputs,
