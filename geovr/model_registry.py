@@ -113,6 +113,12 @@ class ModelRegistry:
         for key, value in tags.items():
             self._mlflow.set_model_version_tag(self.name, str(number), key, value)
 
+    def describe(self, number: int, text: str) -> None:
+        """Set what a version's page says about it, unless it says that already."""
+        found = self._mlflow.get_model_version(self.name, str(number))
+        if found.description != text:
+            self._mlflow.update_model_version(self.name, str(number), text)
+
     def make_champion(self, number: int, reason: str) -> None:
         """Move the champion alias; the version it leaves becomes `previous`, for going back."""
         old = self.by_alias(CHAMPION)

@@ -120,7 +120,7 @@ def _log_predictions(run: tracking.Run, store: Store, key: str, most_mb: float) 
     data = store.get(key)
     if len(data) > most_mb * 1e6:
         log.info(
-            "evaluate: %s has %.1f MB, so MLflow is told its place only"
+            "evaluate: %s has %.3g MB, so MLflow is told its place only"
             " (evaluate.log_predictions_mb)",
             store.uri_of(key),
             len(data) / 1e6,

@@ -181,7 +181,7 @@ def test_what_is_too_large_is_named_by_its_place(
     small = log(0.002, batch_rows=1)
     assert "evaluation/predictions.jsonl" in small and not caplog.text
     assert log(0.0019, batch_rows=2) == small - {"evaluation/predictions.jsonl"}
-    assert "p.jsonl has 0.0 MB, so MLflow is told its place only" in caplog.text
+    assert "p.jsonl has 0.002 MB, so MLflow is told its place only" in caplog.text
 
 
 def test_names_of_experiments() -> None:
