@@ -20,6 +20,7 @@ import typer
 from geovr import cli_json
 from geovr.cli_ask import ask
 from geovr.cli_benchmark import benchmark, dataset
+from geovr.cli_compare import compare
 from geovr.cli_data import init_model, simulate
 from geovr.cli_doctor import doctor
 from geovr.cli_inspect import inspecting, reconstruct
@@ -27,6 +28,7 @@ from geovr.cli_models import export, promote, rollback
 from geovr.cli_options import OutputOption, ParamsOption, SetOption
 from geovr.cli_plan import plan, recipes
 from geovr.cli_report import report
+from geovr.cli_runs import runs
 from geovr.cli_score import score
 from geovr.stages import STAGES, Stage
 
@@ -210,11 +212,13 @@ app.command()(report)
 app.command()(plan)
 app.command()(recipes)
 app.command()(simulate)
+app.add_typer(runs, name="runs")
 app.add_typer(benchmark, name="benchmark")
 app.add_typer(dataset, name="dataset")
 app.command("init-model")(init_model)
 app.command()(export)
 app.command()(ask)
+app.command()(compare)
 app.command()(promote)
 app.command()(rollback)
 app.command()(doctor)

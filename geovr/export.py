@@ -16,7 +16,8 @@ DTYPES = ("float32", "bfloat16")
 def export_checkpoint(
     checkpoint: Checkpoint, directory: Path, dtype: str = "bfloat16", *, force: bool = False
 ) -> dict[str, int]:
-    """Write the stock model, its processor and heads.safetensors; all of it or nothing.
+    """Write the stock model, its processor, heads.safetensors, and the model card where it is
+    registered; all of it or nothing.
 
     Every file is verified against the checkpoint's digests, and the directory is loaded with plain
     transformers before it takes its place.
@@ -34,6 +35,9 @@ def export_checkpoint(
         UserError: for an unknown dtype, or a directory that isn't empty.
         StoreError: naming the checkpoint's file that is missing or damaged.
     """
+    from geovr.promotion.card import NAME as CARD
+    from geovr.promotion.card import card_key
+
     if dtype not in DTYPES:
         raise UserError(f"--dtype {dtype}: choose one of {', '.join(DTYPES)}")
     if directory.exists() and not directory.is_dir():
@@ -51,6 +55,9 @@ def export_checkpoint(
         made = Path(scratch) / "made"
         _write(source, made, details["files"], dtype)
         (made / "heads.safetensors").write_bytes(heads)
+        card = card_key(checkpoint.digest)
+        if checkpoint.store.exists(card):
+            (made / CARD).write_bytes(checkpoint.store.get(card))
         load_stock(made)
         made.chmod(0o755)
         if directory.exists():

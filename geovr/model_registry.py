@@ -6,9 +6,11 @@ checkpoint, so that a step that is tried again makes no second one.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
+from geovr.errors import UserError
 from geovr.storage import Store
 from geovr.tracking import client
 
@@ -16,6 +18,7 @@ CHECKPOINT_TAG = "geovr.checkpoint"
 LEASE_TAG = "geovr.lease_store"
 """Of the registered model: where all its promotions take their lease."""
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+_REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<number>\d+))")
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,12 @@ class ModelRegistry:
         for key, value in tags.items():
             self._mlflow.set_model_version_tag(self.name, str(number), key, value)
 
+    def describe(self, number: int, text: str) -> None:
+        """Set what a version's page says about it, unless it says that already."""
+        found = self._mlflow.get_model_version(self.name, str(number))
+        if found.description != text:
+            self._mlflow.update_model_version(self.name, str(number), text)
+
     def make_champion(self, number: int, reason: str) -> None:
         """Move the champion alias; the version it leaves becomes `previous`, for going back."""
         old = self.by_alias(CHAMPION)
@@ -118,3 +127,25 @@ class ModelRegistry:
         self.set_alias(CHAMPION, number)
         over = str(old.number) if old is not None and old.number != number else "none"
         self.set_tags(number, {"geovr.promoted_over": over, "geovr.promotion_reason": reason})
+
+
+def find_version(reference: str) -> Version:
+    """The version that models:/NAME@ALIAS or models:/NAME/VERSION names.
+
+    Raises:
+        UserError: when it names none.
+    """
+    named = _REGISTERED.fullmatch(reference)
+    if named is None:
+        raise UserError(
+            f"{reference}: a registered model reads models:/NAME@ALIAS or models:/NAME/VERSION"
+        )
+    registry = ModelRegistry(named["name"])
+    version = (
+        registry.by_alias(named["alias"])
+        if named["alias"]
+        else registry.by_number(int(named["number"]))
+    )
+    if version is None:
+        raise UserError(f"{reference}: there is no such version; `geovr promote` sets aliases")
+    return version

@@ -23,6 +23,8 @@ from geovr.home import home
 from geovr.metric_spool import MetricSpool, Point
 
 KEY_TAG = "geovr.key"
+PARENT_TAG = "mlflow.parentRunId"
+"""By which MLflow shows a run below another."""
 _FLUSH_SECONDS = 5.0
 _MAX_PARAM = 500
 _MAX_TAG = 4000
@@ -113,6 +115,11 @@ class Run:
         if time.monotonic() - self._flushed > _FLUSH_SECONDS:
             self.flush()
 
+    def log_results(self, metrics: dict[str, float]) -> None:
+        """Metrics that are no curve; those the run tells already are not told again."""
+        known = self._mlflow.get_run(self.run_id).data.metrics
+        self.log_metrics({n: v for n, v in metrics.items() if n not in known or known[n] != v})
+
     def flush(self) -> None:
         """Send what waits."""
         waiting, self._metrics = self._metrics, []
@@ -191,6 +198,9 @@ class _SilentRun(Run):
     def log_metrics(self, metrics: dict[str, float], step: int = 0) -> None:
         pass
 
+    def log_results(self, metrics: dict[str, float]) -> None:
+        pass
+
     def flush(self) -> None:
         pass
 
@@ -241,8 +251,22 @@ def reopen(run_id: str) -> Iterator[Run]:
         yield opened
 
 
-def tags_of(run_id: str) -> dict[str, str]:
-    """Tags of a run.
+def parent_run(told: str | None) -> str | None:
+    """The run that a training is part of, a sweep's: the one told, else GEOVR_PARENT_RUN.
+
+    Raises:
+        UserError: when the variable holds no run's id.
+    """
+    found = told or os.environ.get("GEOVR_PARENT_RUN") or None
+    if found is not None and not re.fullmatch("[0-9a-f]{32}", found):
+        raise UserError(
+            f"GEOVR_PARENT_RUN={found}: not an MLflow run's id; `geovr runs sweep NAME` makes one"
+        )
+    return found
+
+
+def run_of(run_id: str) -> Any:
+    """A run as MLflow has it.
 
     Raises:
         UserError: when there is no such run.
@@ -250,7 +274,7 @@ def tags_of(run_id: str) -> dict[str, str]:
     from mlflow.exceptions import MlflowException
 
     try:
-        return dict(client().get_run(run_id).data.tags)
+        return client().get_run(run_id)
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
@@ -258,6 +282,15 @@ def tags_of(run_id: str) -> dict[str, str]:
             f"{run_id}: no such run at {redacted(tracking_uri())}; MLFLOW_TRACKING_URI names"
             " another server"
         ) from None
+
+
+def tags_of(run_id: str) -> dict[str, str]:
+    """Tags of a run.
+
+    Raises:
+        UserError: when there is no such run.
+    """
+    return dict(run_of(run_id).data.tags)
 
 
 @contextmanager

@@ -63,7 +63,10 @@ def own_tracking(
     """MLflow of in-process tests goes to the test's own directory."""
     home = tmp_path / "geovr-home"
     monkeypatch.setenv("GEOVR_HOME", str(home))
-    if request.path.parent.name in ("quality", "stages") or request.path.name == "test_registry.py":
+    if (
+        request.path.parent.name in ("quality", "stages", "tracking")
+        or request.path.name == "test_registry.py"
+    ):
         home.mkdir()
         shutil.copy(request.getfixturevalue("blank_database"), home / "mlflow.db")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +13,9 @@ from geovr.artifacts import Checkpoint
 from geovr.data.input import InputConfig
 from geovr.data.sampling import SamplerConfig
 from geovr.errors import UserError
-from geovr.model_registry import CHECKPOINT_TAG, ModelRegistry
+from geovr.model_registry import CHECKPOINT_TAG, find_version
 from geovr.storage import Store
 
-_REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<number>\d+))")
 STORE_TAG = "geovr.store"
 
 
@@ -75,19 +73,7 @@ def answering(reference: str) -> Iterator[Answering]:
 
 
 def _registered(reference: str, scratch: Path) -> tuple[Checkpoint, str]:
-    named = _REGISTERED.fullmatch(reference)
-    if named is None:
-        raise UserError(
-            f"{reference}: a registered model reads models:/NAME@ALIAS or models:/NAME/VERSION"
-        )
-    registry = ModelRegistry(named["name"])
-    version = (
-        registry.by_alias(named["alias"])
-        if named["alias"]
-        else registry.by_number(int(named["number"]))
-    )
-    if version is None:
-        raise UserError(f"{reference}: there is no such version; `geovr promote` sets aliases")
+    version = find_version(reference)
     store = Store.open(version.tags[STORE_TAG])
     kept = records.find([store], "Checkpoint", version.tags[CHECKPOINT_TAG])
     if kept is None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+import re
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -232,16 +233,38 @@ def render_markdown(scores: Scores) -> str:
     return text + (f"\n{scores.note}\n" if scores.note else "")
 
 
-def metrics(scores: Scores) -> dict[str, Any]:
-    """Flat numbers for a tracker."""
+def metrics(scores: Scores, answered: int | None = None) -> dict[str, float]:
+    """Flat numbers for a tracker, under the names that docs/metrics.md promises.
+
+    Args:
+        scores: of the evaluation.
+        answered: questions with an answer; all of them when not given.
+    """
+    head = scores.headline
     flat = {
-        "eval/mean": scores.headline.score.mean,
-        "eval/mean_over_constant": scores.headline.over_constant.mean,
-        "eval/mean_over_constant_low": scores.headline.over_constant.low,
+        "eval/coverage": (scores.items if answered is None else answered) / scores.items,
         "eval/unparsed": float(scores.unparsed),
     }
-    for line in scores.kinds:
-        flat[f"eval/{line.kind}"] = line.score.mean
-        flat[f"eval/{line.kind}_nll"] = line.nll
-        flat[f"eval/{line.kind}_over_constant"] = line.over_constant.mean
+    for name, line in (("mean", head), *((metric_name(line.kind), line) for line in scores.kinds)):
+        flat |= {
+            f"eval/{name}": line.score.mean,
+            f"eval/{name}_low": line.score.low,
+            f"eval/{name}_high": line.score.high,
+            f"eval/{name}_n": float(line.items),
+            f"eval/{name}_over_constant": line.over_constant.mean,
+            f"eval/{name}_over_constant_low": line.over_constant.low,
+            f"eval/{name}_over_constant_high": line.over_constant.high,
+            f"eval/{name}_nll": line.nll,
+        }
+        baselines = {"blanked": line.blanked, "shuffled": line.shuffled}
+        flat |= {f"eval/{name}_{b}": share for b, share in baselines.items() if share is not None}
     return flat
+
+
+def metric_name(kind: str) -> str:
+    """A kind as trackers take it: letters, digits, `_`, `-`, `.` and single spaces.
+
+    Benchmarks name kinds as they like, such as "Positional Relationship (Cam.–Obj.)".
+    """
+    words = re.sub(r"[^A-Za-z0-9_.-]+", " ", kind)
+    return words.strip(" .") or "unnamed"

@@ -12,12 +12,18 @@ from typing import Any
 
 import numpy as np
 
+from geovr.evaluation.statistics import Interval, Verdict
 from geovr.inspection.cloud import Cloud, camera_centres
 from geovr.inspection.loading import Geometry
 from geovr.storage import write_atomic
 
 MOST_COLUMNS = 8
 _PATH_COLOURS = ("tab:blue", "tab:orange")
+_VERDICTS: dict[str, str] = {
+    "above": "tab:blue",
+    "not distinguishable": "tab:gray",
+    "below": "tab:orange",
+}
 
 
 def _figure(width: float, height: float) -> Any:
@@ -167,3 +173,33 @@ def depth_colours(depth_HW: np.ndarray, most: float) -> np.ndarray:
     colours: np.ndarray = (colormaps["viridis_r"](share)[..., :3] * 255).round().astype(np.uint8)
     colours[np.isnan(depth_HW)] = 128
     return colours
+
+
+def draw_forest(lines: Sequence[tuple[str, int, Interval, Verdict]], title: str) -> Any:
+    """Differences with their intervals, one below the other, and zero as a line.
+
+    Args:
+        lines: what it is a difference of, how many items, the difference as a share of 1, and the
+            verdict; the first one stands apart.
+        title: above it all.
+    """
+    figure = _figure(8.0, 1.5 + 0.32 * len(lines))
+    axis = figure.subplots()
+    for number, (_, _, gap, verdict) in enumerate(lines):
+        axis.errorbar(
+            100 * gap.mean,
+            number,
+            xerr=[[100 * max(0.0, gap.mean - gap.low)], [100 * max(0.0, gap.high - gap.mean)]],
+            fmt="D" if number == 0 else "o",
+            color=_VERDICTS[verdict],
+            markersize=7 if number == 0 else 5,
+            capsize=3,
+        )
+    axis.axvline(0, color="black", linewidth=0.8)
+    axis.axhline(0.5, color="lightgray", linewidth=0.8)
+    axis.set_yticks(range(len(lines)), [f"{name} (n={items})" for name, items, *_ in lines])
+    axis.set_ylim(len(lines) - 0.4, -0.6)
+    axis.set_xlabel("A - B, points [95 %]; blue: above, orange: below, after adjustment")
+    axis.grid(axis="x", alpha=0.3)
+    axis.set_title(title, fontsize=9)
+    return figure

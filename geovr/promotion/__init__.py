@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from geovr.errors import GateRefused, StoreError, UserError
 from geovr.model_registry import CHALLENGER, CHAMPION, PREVIOUS, ModelRegistry, Version
 from geovr.promotion.champion import (
@@ -61,15 +63,35 @@ def judge(
             if (now and now.number) != (champion and champion.number):
                 continue  # somebody else was promoted meanwhile
             if decision.approved and champion is not None and champion.number == candidate.number:
-                recorded = candidate.tags.get(DECISION_TAG, "")
-                reason = recorded.removeprefix("approved: ")
-                return Decision(True, reason, champion.number) if reason != recorded else decision
+                return _recorded(registry, candidate) or decision
             held.check()
+            text = json.dumps(decision.told(), indent=1)
+            registry.lease_store(candidate.tags[STORE_TAG]).put(
+                _record_key(candidate), text.encode()
+            )
             verdict = "approved" if decision.approved else "refused"
             registry.set_tags(candidate.number, {DECISION_TAG: f"{verdict}: {decision.reason}"})
             if decision.approved:
                 registry.make_champion(candidate.number, decision.reason)
         return decision
+
+
+def _record_key(version: Version) -> str:
+    return f"promotion/{version.name}/decisions/{version.number:08d}.json"
+
+
+def _recorded(registry: ModelRegistry, version: Version) -> Decision | None:
+    """The decision that made a version champion, with its numbers; None where there was none."""
+    tag = version.tags.get(DECISION_TAG, "")
+    if not tag.startswith("approved: "):
+        return None
+    store, key = registry.lease_store(version.tags[STORE_TAG]), _record_key(version)
+    if store.exists(key):
+        found = Decision.of(json.loads(store.get(key)))
+        if found.approved and f"approved: {found.reason}" == tag:
+            return found
+    # of an earlier version, which kept no numbers
+    return Decision(True, tag.removeprefix("approved: "), version.number)
 
 
 def promote(

@@ -8,18 +8,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
-
-from geovr.evaluation.kinds import groups, headline
-from geovr.evaluation.scorers import merged_kind, parse_number, score
-from geovr.evaluation.statistics import Interval, SceneBootstrap
+from geovr.evaluation.comparison import MEAN, Difference, Scored, differences
+from geovr.evaluation.statistics import Interval
 from geovr.lineage import barred_from_commerce
 from geovr.model_registry import Version
 from geovr.promotion.policy import PromotionPolicy
 
 Answers = list[dict[str, Any]]
-RESAMPLES, SEED = 2000, 0
-MEAN = "mean"
 
 
 @dataclass(frozen=True)
@@ -31,16 +26,32 @@ class Decision:
         reason: in a sentence.
         champion: number of the version it was compared with.
         gains: `mean` and kind -> difference to it, item by item.
+        p_value: of the mean's difference, by the sign-flip test; None without a champion.
+        table: the comparison, `mean` first: both scores, difference, p-values.
     """
 
     approved: bool
     reason: str
     champion: int | None = None
     gains: dict[str, Interval] = field(default_factory=dict)
+    p_value: float | None = None
+    table: tuple[Difference, ...] = ()
 
     def told(self) -> dict[str, Any]:
         """As JSON has it."""
-        return asdict(self)
+        table = [asdict(line) | {"verdict": line.verdict} for line in self.table]
+        return asdict(self) | {"table": table}
+
+    @classmethod
+    def of(cls, told: dict[str, Any]) -> Decision:
+        """The decision that `told` tells of.
+
+        Raises:
+            ValueError: when it tells of none.
+        """
+        from pydantic import TypeAdapter
+
+        return TypeAdapter(cls).validate_python(told)
 
 
 def decide(
@@ -77,7 +88,7 @@ def decide(
         )
     if champion is not None and champion.number == candidate.number:
         return Decision(True, "it is the champion already", champion.number)
-    low = _Scored(answers(candidate)).below(policy.floors) if policy.floors else ""
+    low = Scored(answers(candidate)).below(policy.floors) if policy.floors else ""
     if low:
         return Decision(False, f"it is below its floor: {low}")
     if champion is None:
@@ -86,13 +97,15 @@ def decide(
         return Decision(
             True, f"version {champion.number}, the champion, may not be used commercially"
         )
-    ours, theirs = _Scored(answers(candidate)), _Scored(answers(champion))
+    ours, theirs = Scored(answers(candidate)), Scored(answers(champion))
     return _compared(ours, theirs, champion.number, policy)
 
 
-def _compared(ours: _Scored, theirs: _Scored, champion: int, policy: PromotionPolicy) -> Decision:
-    gains = ours.gains(theirs)
+def _compared(ours: Scored, theirs: Scored, champion: int, policy: PromotionPolicy) -> Decision:
+    table = tuple(differences(ours, theirs))
+    gains = {line.kind: line.difference for line in table}
     gain = gains[MEAN]
+    numbers = (champion, gains, table[0].p, table)
     worse = [
         f"{kind} {_points(difference)}"
         for kind, difference in gains.items()
@@ -103,70 +116,14 @@ def _compared(ours: _Scored, theirs: _Scored, champion: int, policy: PromotionPo
     ]
     if worse:
         reason = f"it is worse than version {champion} at {', '.join(worse)}"
-        return Decision(False, f"{reason}; its mean: {_points(gain)}", champion, gains)
+        return Decision(False, f"{reason}; its mean: {_points(gain)}", *numbers)
     if gain.low > policy.min_gain:
         reason = f"it is better than version {champion}: {_points(gain)}"
-        return Decision(True, reason, champion, gains)
+        return Decision(True, reason, *numbers)
     least = f" by {100 * policy.min_gain:g} points" if policy.min_gain else ""
     reason = f"it is not shown to be better than version {champion}{least}: {_points(gain)}"
-    return Decision(False, reason, champion, gains)
+    return Decision(False, reason, *numbers)
 
 
 def _points(gain: Interval) -> str:
     return f"{100 * gain.mean:+.1f} points [{100 * gain.low:.1f}, {100 * gain.high:.1f}]"
-
-
-class _Scored:
-    """Answers with their scores, by id."""
-
-    def __init__(self, answers: Answers) -> None:
-        self.by_id = {str(row["id"]): row for row in answers}
-        self.scores = {name: _score(row) for name, row in self.by_id.items()}
-        self.ids = list(self.by_id)
-        self.raw = np.asarray([self.by_id[name]["kind"] for name in self.ids])
-        self.kinds = list(dict.fromkeys(merged_kind(kind) for kind in self.raw))
-
-    def _lines(self) -> dict[str, list[str]]:
-        """What is told of, and the kinds that each line is the mean of."""
-        return {MEAN: list(headline(self.raw).kinds)} | {kind: [kind] for kind in self.kinds}
-
-    def below(self, floors: dict[str, float]) -> str:
-        """Floors that are not reached; one of a kind that the benchmark lacks is not reached."""
-        values = np.asarray([self.scores[name] for name in self.ids])
-        lines = self._lines()
-        found = []
-        for line, least in floors.items():
-            if line not in lines:
-                found.append(f"{line} (not asked)")
-                continue
-            masks, weights = groups(self.raw, lines[line])
-            mean = float(np.dot(weights, [values[mask].mean() for mask in masks]))
-            if mean < least:
-                found.append(f"{line} {100 * mean:.1f} < {100 * least:.1f}")
-        return ", ".join(found)
-
-    def gains(self, other: _Scored) -> dict[str, Interval]:
-        """Difference to another's answers to the same questions, `mean` first.
-
-        Raises:
-            ValueError: when the questions are not the same.
-        """
-        if set(self.ids) != set(other.ids):
-            apart = sorted(set(self.ids) ^ set(other.ids))
-            raise ValueError(
-                f"{len(apart)} questions were answered by one of them only: {apart[:5]}"
-            )
-        scenes = np.asarray([self.by_id[name]["scene"] for name in self.ids])
-        difference = np.asarray([self.scores[name] - other.scores[name] for name in self.ids])
-        bootstrap = SceneBootstrap(scenes, RESAMPLES, SEED)
-        return {
-            line: bootstrap.groups_mean(difference, *groups(self.raw, kinds))
-            for line, kinds in self._lines().items()
-        }
-
-
-def _score(row: dict[str, Any]) -> float:
-    answer = row["answer"]
-    # files of an earlier version lack the options: an answer that is no number is a letter
-    options = row.get("options", None if parse_number(answer) is not None else [answer])
-    return score(row["text"], answer, options)

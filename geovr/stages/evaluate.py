@@ -4,7 +4,8 @@ Answers are kept raw in the store under evaluation/<key>; scoring reads them fro
 can be made again without asking the model again.
 
 details of the EvalReport: key, benchmark_digest, predictions_key, predictions_sha256, headline,
-over_constant, mlflow_run_id.
+over_constant, mlflow_run_id (the training's run), evaluation_run_id (its own; see
+evaluation/tracked.py).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -34,6 +35,12 @@ class EvaluateConfig(StageConfig, AskConfig):
 
     resamples: int = Field(2000, gt=0, description="Of the bootstrap.")
     seed: int = Field(0, ge=0, description="Of the bootstrap.")
+    log_predictions_mb: float = Field(
+        64.0,
+        ge=0,
+        description="Prediction files up to this size (10^6 bytes) are MLflow artifacts; of larger"
+        " ones the run tells the place.",
+    )
     launch: LaunchConfig = LaunchConfig()
 
 
@@ -67,8 +74,8 @@ def _report(
 ) -> None:
     import numpy as np
 
-    from geovr import tracking
     from geovr.evaluation.report import make_scores, metrics, render_markdown
+    from geovr.evaluation.tracked import log_evaluation
     from geovr.report.make import report_tags
 
     test, key, benchmark = asked.test, asked.key, asked.benchmark_digest
@@ -93,14 +100,28 @@ def _report(
     directory = start_output(output)
     write_atomic(directory / "report.json", (scores.model_dump_json(indent=2) + "\n").encode())
     write_atomic(directory / "table.md", render_markdown(scores).encode())
-    run_id = checkpoint.manifest.details["mlflow_run_id"]
     content = json.loads(scores.model_dump_json())
-    with tracking.reopen(run_id) as run:
-        run.set_tags(report_tags(store.uri, "EvalReport", EvalReport.digest_of(content)))
-        run.log_metrics(metrics(scores))
-        run.log_artifact(directory / "report.json", "evaluation")
-        run.log_artifact(directory / "table.md", "evaluation")
-        run.log_dataset("benchmark", clips.manifest.store, benchmark, "evaluation", {})
+    details = {
+        "key": key,
+        "benchmark_digest": benchmark,
+        "predictions_key": predictions_key(key),
+        "predictions_sha256": sha256_bytes(store.get(predictions_key(key))),
+        "headline": scores.headline.score.mean,
+        "over_constant": scores.headline.over_constant.mean,
+        "mlflow_run_id": checkpoint.manifest.details["mlflow_run_id"],
+    }
+    details["evaluation_run_id"] = log_evaluation(
+        config.experiment,
+        checkpoint=checkpoint,
+        clips=clips,
+        store=store,
+        directory=directory,
+        details=details,
+        params=_params(config, asked),
+        metrics=metrics(scores, sum(text is not None for text in answers["model"])),
+        tags=report_tags(store.uri, "EvalReport", EvalReport.digest_of(content)),
+        most_mb=config.log_predictions_mb,
+    )
     EvalReport.commit(
         directory,
         inputs={"clips": clips.digest, "checkpoint": checkpoint.digest},
@@ -108,15 +129,7 @@ def _report(
         counts={"questions": len(test), "answers": len(predictions), "unparsed": scores.unparsed},
         store=store.uri,
         content=content,
-        details={
-            "key": key,
-            "benchmark_digest": benchmark,
-            "predictions_key": predictions_key(key),
-            "predictions_sha256": sha256_bytes(store.get(predictions_key(key))),
-            "headline": scores.headline.score.mean,
-            "over_constant": scores.headline.over_constant.mean,
-            "mlflow_run_id": run_id,
-        },
+        details=details,
     )
     head = scores.headline
     log.info(
@@ -127,6 +140,14 @@ def _report(
         100 * head.best_constant,
         head.verdict,
     )
+
+
+def _params(config: EvaluateConfig, asked: Plan) -> dict[str, Any]:
+    """How answers were made and scored, flat."""
+    told: dict[str, Any] = {"decoding": asked.numeric}
+    told |= {f"input.{name}": value for name, value in asked.shown.model_dump(mode="json").items()}
+    left_out = {"store", "experiment", "launch", "input", "log_predictions_mb"}
+    return told | config.model_dump(mode="json", exclude=left_out)
 
 
 def load_scores(report: EvalReport) -> Scores:

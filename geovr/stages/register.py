@@ -3,7 +3,7 @@
 One version per checkpoint, however often this is tried. The stage fails only when registering
 fails; a refused promotion is a recorded decision, not an error. report.html shows the whole run.
 
-decision.json has the numbers behind the decision.
+decision.json has the numbers behind the decision, MODEL_CARD.md tells people what the version is.
 
 details of the ModelVersion: name, version, decision, reason, champion, aliases.
 """
@@ -49,6 +49,7 @@ def register(
     from geovr import lineage, promotion
     from geovr.errors import UserError
     from geovr.model_registry import CHALLENGER, CHAMPION, ModelRegistry
+    from geovr.promotion.card import publish_card
     from geovr.report.make import report_of_registration, report_tags
 
     if evaluation.manifest.inputs.get("checkpoint") != checkpoint.digest:
@@ -96,6 +97,7 @@ def register(
     write_atomic(directory / "report.json", (json.dumps(details, indent=2) + "\n").encode())
     judged = decision.told() | {"policy": config.policy.model_dump(), "version": version.number}
     write_atomic(directory / "decision.json", (json.dumps(judged, indent=2) + "\n").encode())
+    publish_card(registry, version, checkpoint, evaluation, decision, directory)
     log.info(
         "register: %s version %d, promotion %s: %s",
         config.model_name,

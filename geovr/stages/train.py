@@ -59,6 +59,7 @@ def train(config: TrainConfig, *, clips: ClipSet, targets: TargetSet, output: Pa
     }
     # a licence that contradicts another is told before any work
     lineage = _lineage(config, targets)
+    parent = tracking.parent_run(config.parent_run)
     key = training_key(config, inputs)
     store = Store.open(config.store)
     prefix = prefix_of(key)
@@ -70,7 +71,7 @@ def train(config: TrainConfig, *, clips: ClipSet, targets: TargetSet, output: Pa
             f"train-{key[:8]}",
             key,
             tags,
-            lambda opened: _log_inputs(opened, config, clips, targets),
+            lambda opened: _log_inputs(opened, config, clips, targets, parent),
         )
         status = "FAILED"
         try:
@@ -165,7 +166,14 @@ def _lineage(config: TrainConfig, targets: TargetSet) -> list[Part]:
     return list(dict.fromkeys(parts))
 
 
-def _log_inputs(run: Any, config: TrainConfig, clips: ClipSet, targets: TargetSet) -> None:
+def _log_inputs(
+    run: Any, config: TrainConfig, clips: ClipSet, targets: TargetSet, parent: str | None
+) -> None:
+    from geovr import tracking
+
+    if parent is not None:
+        # also of a run that was there before: a sweep may come by a training that is done
+        run.set_tags({tracking.PARENT_TAG: parent})
     dump: dict[str, Any] = {}
     for name, value in config.model_dump(mode="json", exclude={"launch"}).items():
         nested = value if isinstance(value, dict) else None

@@ -49,7 +49,7 @@ class ParallelConfig(Config):
 NOT_IN_KEY = {
     "store", "experiment", "launch", "checkpoint_every", "keep_checkpoints", "cache_mb",
     "data_workers", "disk_cache_gb", "tracking_patience_s", "base_model_license", "parallel",
-    "step_timeout_s", "keep_best", "async_checkpoints", "resume_changed",
+    "step_timeout_s", "keep_best", "async_checkpoints", "resume_changed", "parent_run",
 }  # fmt: skip
 """Fields that decide where and how, not what."""
 
@@ -127,6 +127,12 @@ class TrainConfig(StageConfig):
         ge=0,
         description="Objects of an s3:// store that a node keeps on its disk, below GEOVR_HOME, as"
         " 10^9 bytes; 0: none.",
+    )
+    parent_run: str | None = Field(
+        None,
+        pattern=r"^[0-9a-f]{32}$",
+        description="MLflow run that this one is nested in, such as a sweep's; null: the one that"
+        " GEOVR_PARENT_RUN names, if it does.",
     )
     tracking_patience_s: float = Field(
         120.0, ge=0, description="Seconds to wait at the end for a tracking server that is away."

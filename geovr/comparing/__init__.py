@@ -1,0 +1,1 @@
+"""`geovr compare`: two models' answers, or a model's and its baselines', on the same questions."""
