@@ -77,7 +77,7 @@ class PairErrors:
     rotation_N: torch.Tensor
     direction_N: torch.Tensor
 
-    def worse_N(self) -> torch.Tensor:
+    def worse(self) -> torch.Tensor:
         """The larger error of each pair, as VGGT's evaluation counts it.
 
         As there, and in essential matrices, a direction and its opposite are one; a pair whose
