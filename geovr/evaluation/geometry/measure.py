@@ -49,39 +49,44 @@ class Number:
     higher: bool = False
 
 
-_AFTER = {
-    "none": ("", "in metres by its own scale"),
-    "median": ("_median", "scaled by the medians"),
-    "least_squares": ("_least_squares", "scaled by least squares"),
-}
+SUFFIX = {"none": "", "median": "_median", "least_squares": "_least_squares"}
+"""Of a depth error's name, by how the depth was scaled."""
+DEPTH = (("abs_rel", "AbsRel", "", False), ("rmse", "RMSE", "m", False),
+         ("delta1", "δ1, within a ratio of 1.25", "", True))  # fmt: skip
 NUMBERS: dict[str, Number] = {
     **{
-        f"{name}{suffix}": Number("depth", f"{label}, {after}", unit, higher)
-        for suffix, after in _AFTER.values()
-        for name, label, unit, higher in (
-            ("abs_rel", "AbsRel", "", False),
-            ("rmse", "RMSE", "m", False),
-            ("delta1", "within a ratio of 1.25", "", True),
-        )
+        f"{name}{suffix}": Number("depth", label, unit, higher)
+        for suffix in SUFFIX.values()
+        for name, label, unit, higher in DEPTH
     },
-    "rotation_deg": Number("camera", "rotation error, all pairs of frames", "°"),
-    "direction_deg": Number("camera", "direction error, all pairs of frames", "°"),
+    "rotation_deg": Number("camera", "rotation error, all pairs of frames", "degrees"),
+    "direction_deg": Number("camera", "direction error, all pairs of frames", "degrees"),
     **{
         f"auc_{degrees}": Number("camera", f"pose AUC@{degrees}", "", True)
         for degrees in AUC_DEGREES
     },
-    "rpe_rotation_deg": Number("camera", "RPE rotation, successive frames", "°"),
-    "rpe_translation": Number("camera", "RPE translation, successive frames, Sim(3)", "m"),
+    "rpe_rotation_deg": Number("camera", "RPE rotation, successive frames", "degrees"),
+    "rpe_translation": Number("camera", "RPE translation, successive frames, after Sim(3)", "m"),
     "ate": Number("camera", "ATE after Sim(3)", "m"),
-    "ate_rigid": Number("camera", "ATE after SE(3), in metres by its own scale", "m"),
-    "scale_log_error": Number("scale", "|log(s / s*)|"),
-    "scale_relative_error": Number("scale", "|s / s* − 1|"),
+    "ate_rigid": Number("camera", "ATE after SE(3), by its own scale", "m"),
+    "scale_log_error": Number("scale", "scale error, |log(s / s*)|"),
+    "scale_relative_error": Number("scale", "scale error, |s / s* − 1|"),
 }
 """All that is measured, in the order of the table; definitions in geovr/geometry."""
 
 
 class NotMeasured(Exception):
     """Why a clip has no numbers, in words."""
+
+
+def constant_numbers(truth: SceneTruth, places_T: np.ndarray) -> dict[str, float]:
+    """The numbers of a guess that looks at nothing: one depth everywhere, a camera that rests."""
+    from geovr.model.predict import Prediction
+
+    T = len(places_T)
+    pose_TK = torch.tensor([0.0, 0, 0, 0, 0, 0, 1, 1, 1]).repeat(T, 1)
+    depth_THW = torch.ones(T, *truth.depth_THW.shape[1:])
+    return clip_numbers(Prediction(pose_TK, depth_THW, None, None), truth, places_T)
 
 
 def clip_numbers(said: Prediction, truth: SceneTruth, places_T: np.ndarray) -> dict[str, float]:
@@ -134,7 +139,7 @@ def _depth(
         if alignment == "none" and scale is None:
             continue
         own = scale if alignment == "none" and scale is not None else 1.0
-        errors, suffix = depth_errors(own * depth_THW, truth_THW, alignment), _AFTER[alignment][0]
+        errors, suffix = depth_errors(own * depth_THW, truth_THW, alignment), SUFFIX[alignment]
         found[f"abs_rel{suffix}"] = errors.abs_rel
         found[f"rmse{suffix}"] = errors.rmse
         found[f"delta1{suffix}"] = errors.delta1

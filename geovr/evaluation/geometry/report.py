@@ -26,6 +26,8 @@ class ClipGeometry(BaseModel):
     scene: str
     numbers: dict[str, float] = {}
     """Those of measure.NUMBERS that are defined for it."""
+    constant: dict[str, float] = {}
+    """The same of a guess that looks at nothing (measure.constant_numbers)."""
     failure: str | None = None
 
 
@@ -36,6 +38,8 @@ class Mean(BaseModel):
 
     value: Interval
     clips: int
+    constant: float | None
+    """Mean of the constant guess over the same clips; None where it has no such number."""
 
 
 class GeometryReport(BaseModel):
@@ -87,7 +91,10 @@ def make_report(
             have = np.isfinite(values)
             if have.any():
                 interval = bootstrap.groups_mean(values, [have])
-                means[name] = Mean(value=interval, clips=int(have.sum()))
+                guess = [c.constant.get(name) for c, one in zip(measured, have, strict=True) if one]
+                known = [value for value in guess if value is not None]
+                constant = float(np.mean(known)) if len(known) == len(guess) else None
+                means[name] = Mean(value=interval, clips=len(guess), constant=constant)
     return GeometryReport(means=means, clips=tuple(clips), left_out=left_out)
 
 

@@ -24,7 +24,12 @@ from geovr.data.clips import read_clip
 from geovr.errors import UserError
 from geovr.evaluation.asking import Plan
 from geovr.evaluation.geometry.config import GeometryConfig
-from geovr.evaluation.geometry.measure import CODE_VERSION, NotMeasured, clip_numbers
+from geovr.evaluation.geometry.measure import (
+    CODE_VERSION,
+    NotMeasured,
+    clip_numbers,
+    constant_numbers,
+)
 from geovr.evaluation.geometry.report import ClipGeometry, GeometryReport, make_report
 from geovr.losses.objectives import Objectives
 from geovr.progress import progress
@@ -248,6 +253,7 @@ def _measure_part(work: Work, clips: ClipSet, heads: Heads, rows: list[Any]) -> 
     told = []
     for row, one in zip(rows, said, strict=True):
         numbers: dict[str, float] = {}
+        constant: dict[str, float] = {}
         failure = None
         clip, name = read_clip(clips.store, row), truth_name(row.scene)
         try:
@@ -256,10 +262,17 @@ def _measure_part(work: Work, clips: ClipSet, heads: Heads, rows: list[Any]) -> 
                 heads.places(row.num_frames) if row.kind == "video" else np.arange(row.num_frames)
             )
             numbers = clip_numbers(one, truth, places)
+            constant = constant_numbers(truth, places)
         except (UserError, NotMeasured) as error:
             failure = str(error)
             log.warning("geometry: %s: %s", row.clip_id, failure)
         told.append(
-            ClipGeometry(clip_id=row.clip_id, scene=row.scene, numbers=numbers, failure=failure)
+            ClipGeometry(
+                clip_id=row.clip_id,
+                scene=row.scene,
+                numbers=numbers,
+                constant=constant,
+                failure=failure,
+            )
         )
     return told
