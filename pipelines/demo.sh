@@ -11,6 +11,7 @@ if [[ -n "${SMALL:-}" ]]; then
     --set ingest.videos=data/small/videos
     --set "ingest.questions=[{path: data/small/train_questions.jsonl, split: train}, {path: data/small/test_questions.jsonl, split: test}]"
     --set extract_targets.oracle.ground_truth=data/small/ground_truth
+    --set evaluate.geometry.ground_truth=data/small/ground_truth
     --set train.steps=20
     --set experiment=geovr-small
     --set register.model_name=geovr-small

@@ -53,7 +53,7 @@ def log_evaluation(
         checkpoint: that was asked.
         clips: that it was asked about.
         store: of the answers.
-        directory: with report.json and table.md.
+        directory: with report.json, table.md and, where it was measured, geometry.json.
         details: of the EvalReport.
         params: how it was asked and scored.
         metrics: as docs/metrics.md lists them.
@@ -110,8 +110,9 @@ def _log(
     metrics: Mapping[str, float],
 ) -> None:
     run.log_results(dict(metrics))
-    for name in ("report.json", "table.md"):
-        run.log_artifact(directory / name, "evaluation")
+    for name in ("report.json", "table.md", "geometry.json"):
+        if (directory / name).is_file():
+            run.log_artifact(directory / name, "evaluation")
     digest_of_questions = str(details["benchmark_digest"])
     run.log_dataset("benchmark", clips.manifest.store, digest_of_questions, "evaluation", {})
 

@@ -39,6 +39,21 @@ def encode_pose(
     return torch.cat([translation, matrix_to_quaternion(rotation), fov], dim=-1)
 
 
+def extrinsics_of(pose_TK: torch.Tensor) -> torch.Tensor:
+    """The (T, 4, 4) extrinsics in pose encodings."""
+    T = len(pose_TK)
+    extrinsics = torch.eye(4, dtype=pose_TK.dtype, device=pose_TK.device).repeat(T, 1, 1)
+    extrinsics[:, :3, :3] = quaternion_to_matrix(pose_TK[:, 3:7])
+    extrinsics[:, :3, 3] = pose_TK[:, :3]
+    return extrinsics
+
+
+def camera_centres(camera_from_world_T44: torch.Tensor) -> torch.Tensor:
+    """Where the cameras stand in the world, (T, 3): -R^T t."""
+    rotation, translation = camera_from_world_T44[:, :3, :3], camera_from_world_T44[:, :3, 3]
+    return -torch.einsum("tji,tj->ti", rotation, translation)
+
+
 def decode_pose(pose_TK: torch.Tensor, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
     """Pose encodings to (T, 4, 4) extrinsics and (T, 3, 3) intrinsics of an image of `size`.
 
@@ -46,9 +61,7 @@ def decode_pose(pose_TK: torch.Tensor, size: tuple[int, int]) -> tuple[torch.Ten
     """
     height, width = size
     T = len(pose_TK)
-    extrinsics = torch.eye(4, dtype=pose_TK.dtype, device=pose_TK.device).repeat(T, 1, 1)
-    extrinsics[:, :3, :3] = quaternion_to_matrix(pose_TK[:, 3:7])
-    extrinsics[:, :3, 3] = pose_TK[:, :3]
+    extrinsics = extrinsics_of(pose_TK)
     intrinsics = torch.eye(3, dtype=pose_TK.dtype, device=pose_TK.device).repeat(T, 1, 1)
     intrinsics[:, 0, 0] = width / 2 / torch.tan(pose_TK[:, 8] / 2)
     intrinsics[:, 1, 1] = height / 2 / torch.tan(pose_TK[:, 7] / 2)

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from geovr.errors import UserError
-from geovr.geometry.camera import decode_pose, relative_to_first
+from geovr.geometry import camera
+from geovr.geometry.camera import decode_pose, extrinsics_of, relative_to_first
 from geovr.geometry.depth import unproject
 from geovr.inspection.loading import Geometry
 from geovr.storage import write_atomic
@@ -124,9 +125,8 @@ def camera_centres(geometry: Geometry, *, from_first: bool = False) -> np.ndarra
         from_first: seen from its own first camera, which a model may put elsewhere than a teacher.
     """
     pose = torch.from_numpy(np.array(geometry.pose_TK, dtype=np.float64))
-    extrinsics, _ = decode_pose(pose, (1, 1))
+    extrinsics = extrinsics_of(pose)
     if from_first:
         extrinsics = relative_to_first(extrinsics)
-    rotation, translation = extrinsics[:, :3, :3], extrinsics[:, :3, 3]
-    centres: np.ndarray = -torch.einsum("tji,tj->ti", rotation, translation).numpy()
+    centres: np.ndarray = camera.camera_centres(extrinsics).numpy()
     return centres * (geometry.metric_scale or 1.0)

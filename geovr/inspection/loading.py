@@ -6,9 +6,7 @@ Shape suffixes: T frames, K=9 pose numbers, H W pixels.
 from __future__ import annotations
 
 import difflib
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,10 +14,9 @@ import torch
 
 from geovr.artifacts import Checkpoint, ClipSet, TargetSet
 from geovr.data.clips import Clip, read_clip
-from geovr.data.dataset import BatchMaker
-from geovr.data.input import InputConfig
 from geovr.data.targets import GeometryTargets, read_targets
 from geovr.errors import UserError
+from geovr.inspection.heads import Heads
 
 
 @dataclass(frozen=True)
@@ -104,38 +101,12 @@ class Predictor:
     """
 
     def __init__(self, checkpoint: Checkpoint, clips: ClipSet) -> None:
-        from geovr.model.forward import load_backbone
-        from geovr.model.heads_file import attach_heads
-
-        details = checkpoint.manifest.details
-        data = checkpoint.store.get(details["heads"], details["heads_sha256"])
-        with tempfile.TemporaryDirectory(prefix="geovr-") as scratch:
-            directory = checkpoint.store.get_directory(
-                details["prefix"], details["files"], Path(scratch)
-            )
-            backbone, processor = load_backbone(directory)
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._model = attach_heads(backbone, data, details["heads"]).to(self._device).eval()
-        if not (self._model.objectives.camera and self._model.objectives.depth):
+        self._heads = Heads(checkpoint, clips)
+        if not (self._heads.objectives.camera and self._heads.objectives.depth):
             raise UserError(
                 f"{checkpoint.directory}: its camera or depth head was not trained; switch"
                 " train.objectives.camera and .depth on"
             )
-        shown = InputConfig.model_validate(checkpoint.manifest.config["input"])
-        self._maker = BatchMaker(
-            clips,
-            None,
-            processor,
-            clips.questions,
-            numeric="text",
-            shown=shown.model_copy(update={"max_tokens": None}),
-            layout=self._model.heads_config.layout,
-            camera=True,
-            scale=self._model.objectives.scale,
-        )
-        self._depth_size = details.get("depth_size")
-        grid = details.get("feature_grid") or [1, 1]
-        self._grid = int(grid[0]), int(grid[1])
 
     def __call__(self, clip: Clip) -> Geometry:
         """What the heads say about a clip, at the size they were trained at.
@@ -143,18 +114,14 @@ class Predictor:
         Raises:
             UserError: for still images, which have no camera path.
         """
-        from geovr.model.predict import predict
-
-        question = self._maker.tokens.branch("Where is the camera?", None)
-        batch = self._maker.batch_of([clip.clip_id], [[question]]).to(self._device)
-        size = _size(self._depth_size, clip.frames_THWC.shape[1:3])
-        (said,) = predict(self._model, batch, size, self._grid)
+        height, width = clip.frames_THWC.shape[1:3]
+        (said,) = self._heads([clip.clip_id], (height, width))
         if said.pose_encoding_TK is None or said.depth_THW is None:
             raise UserError(f"{clip.clip_id}: still images have no camera path to look at")
-        slots = self._maker.geometry.slot_frames("video", len(clip.frames_THWC))[:, 0]
+        slots = self._heads.places(len(clip.frames_THWC))
         return Geometry(
             source="checkpoint",
-            frames_THW3=resized(clip.frames_THWC[slots], size),
+            frames_THW3=resized(clip.frames_THWC[slots], said.depth_THW.shape[1:]),
             pose_TK=said.pose_encoding_TK.double().cpu().numpy(),
             depth_THW=said.depth_THW.float().cpu().numpy(),
             metric_scale=said.metric_scale,
@@ -185,12 +152,3 @@ def resized(frames_THWC: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     )
     array: np.ndarray = small.permute(0, 2, 3, 1).round().clamp(0, 255).byte().numpy()
     return array
-
-
-def _size(trained: list[int] | None, frame: tuple[int, ...]) -> tuple[int, int]:
-    """The trained depth's number of pixels in the frame's own shape."""
-    height, width = frame
-    if trained is None:
-        return height, width
-    share = (trained[0] * trained[1] / (height * width)) ** 0.5
-    return max(1, round(height * share)), max(1, round(width * share))

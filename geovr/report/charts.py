@@ -178,6 +178,46 @@ def difference_bar(name: str, gain: Interval, reach: float) -> Markup:
     return _svg(240, 28, label, body, "forest")
 
 
+def histogram(
+    values_N: np.ndarray, mean: Interval, constant: float | None, unit: str, label: str
+) -> Markup:
+    """How many clips have which error, from 0 on, with the mean, its interval and a constant's.
+
+    Args:
+        values_N: not negative, at least one.
+        mean: of them.
+        constant: what a constant guess has.
+        unit: of all of them, for the axis.
+        label: what is seen, in words.
+    """
+    most = max(float(values_N.max()), mean.high, constant or 0.0) or 1.0
+    bins = min(30, max(8, round(2 * len(values_N) ** 0.5)))
+    counts, edges = np.histogram(values_N, bins=bins, range=(0.0, most))
+    frame = Frame(34, 24, 312, 104, (0.0, most), (0.0, float(counts.max())))
+    whole = [tick for tick in ticks(0.0, float(counts.max()), 4) if tick == round(tick)]
+    parts = [frame.axes(ticks(0.0, most, 5), whole, f"{unit}; clips upwards".lstrip("; "))]
+    for count, low, high in zip(counts, edges[:-1], edges[1:], strict=True):
+        if count:
+            top = frame.at_y(float(count))
+            parts.append(
+                Markup('<rect class="bar" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>'
+                       ).format(frame.at_x(low) + 0.5, top, frame.at_x(high) - frame.at_x(low) - 1,
+                                frame.top + frame.height - top)
+            )  # fmt: skip
+    low, middle, high = (frame.at_x(value) for value in (mean.low, mean.mean, mean.high))
+    parts.append(
+        Markup('<path class="whisker" d="M{low:.1f} 12H{high:.1f}M{low:.1f} 8V16M{high:.1f} 8V16"/>'
+               '<circle class="blanked" cx="{:.1f}" cy="12" r="4"/>').format(
+            middle, low=low, high=high)
+    )  # fmt: skip
+    if constant is not None:
+        parts.append(
+            Markup('<path class="constant" d="M{:.1f} 2V{:.1f}"/>').format(
+                frame.at_x(constant), frame.top + frame.height)
+        )  # fmt: skip
+    return _svg(360, 170, label, Markup("").join(parts), "histogram")
+
+
 def duration_bar(seconds: float, most: float) -> Markup:
     """A stage's share of the longest stage's time."""
     width = max(1.0, 100 * seconds / most) if most > 0 else 1.0

@@ -23,6 +23,7 @@ from geovr.report.config import ReportConfig
 from geovr.report.curves import loss_curves
 from geovr.report.flow import flow_rows
 from geovr.report.gather import Part, Run
+from geovr.report.geometry import ALIGNED, brief, make_geometry
 from geovr.report.panels import make_panels
 
 _HERE = Path(__file__).parent
@@ -44,6 +45,7 @@ def make_page(run: Run, config: ReportConfig) -> bytes:
         "percent": percent,
         "signed": signed,
         "breakable": breakable,
+        "brief": brief,
     }
     rows = flow_rows(run)
     scores = _scores(run)
@@ -64,6 +66,8 @@ def make_page(run: Run, config: ReportConfig) -> bytes:
         scores=scores,
         control=CONTROL,
         legend=LEGEND,
+        geometry=make_geometry(run),
+        aligned=ALIGNED,
         panels=make_panels(run, config),
         champion=against_champion(run),
         worst=[(one, _stills(run, one.clip_id, 1)) for one in worst_answers(answers, config)],

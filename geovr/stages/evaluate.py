@@ -20,19 +20,22 @@ from pydantic import Field
 from geovr.artifacts import Checkpoint, ClipSet, EvalReport, start_output
 from geovr.config import StageConfig
 from geovr.evaluation.asking import AskConfig, Plan, check_complete, ensure_answers, plan
+from geovr.evaluation.geometry.config import GeometryConfig
 from geovr.evaluation.predictions import predictions_key, read_predictions
 from geovr.launch_config import LaunchConfig
 from geovr.storage import Store, sha256_bytes, write_atomic
 
 if TYPE_CHECKING:
+    from geovr.evaluation.geometry.report import GeometryReport
     from geovr.evaluation.report import Scores
 
 log = logging.getLogger("geovr")
 
 
 class EvaluateConfig(StageConfig, AskConfig):
-    """How answers are made and scored."""
+    """How answers are made and scored, and whose geometry is measured."""
 
+    geometry: GeometryConfig = GeometryConfig()
     resamples: int = Field(2000, gt=0, description="Of the bootstrap.")
     seed: int = Field(0, ge=0, description="Of the bootstrap.")
     log_predictions_mb: float = Field(
@@ -47,19 +50,24 @@ class EvaluateConfig(StageConfig, AskConfig):
 def evaluate(
     config: EvaluateConfig, *, clips: ClipSet, checkpoint: Checkpoint, output: Path
 ) -> EvalReport:
-    """Answer the benchmark's questions, score the answers, and report.
+    """Answer the benchmark's questions, score the answers, measure what the heads say, and report.
 
     Raises:
         UserError: when the split has no question.
     """
     from geovr import distributed
+    from geovr.evaluation.geometry.run import measure, prepare
 
     asked = plan(config, clips, checkpoint)
     store = Store.open(config.store)
     with distributed.process_group():
+        work = prepare(config.geometry, asked, clips, checkpoint)
         ensure_answers(asked, clips, checkpoint, store)
+        geometry = measure(
+            work, asked, clips, checkpoint, store, resamples=config.resamples, seed=config.seed
+        )
         if distributed.rank() == 0:
-            _report(config, clips, checkpoint, asked, store, output)
+            _report(config, clips, checkpoint, asked, store, output, geometry)
         distributed.share_directory(output)
     return EvalReport.load(output)
 
@@ -71,9 +79,11 @@ def _report(
     asked: Plan,
     store: Store,
     output: Path,
+    geometry: GeometryReport | None,
 ) -> None:
     import numpy as np
 
+    from geovr.evaluation.geometry import report as geometry_report
     from geovr.evaluation.report import make_scores, metrics, render_markdown
     from geovr.evaluation.tracked import log_evaluation
     from geovr.report.make import report_tags
@@ -100,7 +110,7 @@ def _report(
     directory = start_output(output)
     write_atomic(directory / "report.json", (scores.model_dump_json(indent=2) + "\n").encode())
     write_atomic(directory / "table.md", render_markdown(scores).encode())
-    content = json.loads(scores.model_dump_json())
+    content = json.loads(scores.model_dump_json()) | geometry_report.write(geometry, directory)
     details = {
         "key": key,
         "benchmark_digest": benchmark,
@@ -118,7 +128,8 @@ def _report(
         directory=directory,
         details=details,
         params=_params(config, asked),
-        metrics=metrics(scores, sum(text is not None for text in answers["model"])),
+        metrics=metrics(scores, sum(text is not None for text in answers["model"]))
+        | geometry_report.metrics(geometry),
         tags=report_tags(store.uri, "EvalReport", EvalReport.digest_of(content)),
         most_mb=config.log_predictions_mb,
     )

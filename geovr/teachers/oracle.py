@@ -9,7 +9,6 @@ Shape suffixes: N frames of the source, T sampled frames, H W pixels, C channels
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -22,13 +21,14 @@ from geovr.data.targets import GeometryTargets
 from geovr.errors import UserError
 from geovr.geometry.camera import encode_pose, relative_to_first
 from geovr.geometry.depth import normals_from_points, unproject
+from geovr.simulation.truth import read_truth, truth_name
 from geovr.storage import localise, sha256_file
 from geovr.teachers.base import ClipName, TeacherCard
 from geovr.teachers.config import OracleConfig
 
 NUM_LEVELS = 4
 _PROJECTION_SEED = 20260605
-_TENSORS = ("camera_from_world_N44", "intrinsics_N33", "depth_NHW")
+_SETTING = "extract_targets.oracle.ground_truth"
 
 
 class Oracle:
@@ -53,12 +53,12 @@ class Oracle:
         return {"teacher": "oracle", **self.config.model_dump(exclude={"ground_truth"})}
 
     def _file(self, clip: ClipName) -> Path:
-        path = self.root / f"{clip.scene}.safetensors"
+        path = self.root / truth_name(clip.scene)
         if not path.is_file():
             raise UserError(
                 f"{clip.clip_id}: the oracle needs ground truth, but {path} is missing; point"
-                " extract_targets.oracle.ground_truth at the ground_truth directory that `geovr"
-                " simulate` wrote beside these videos"
+                f" {_SETTING} at the ground_truth directory that `geovr simulate` wrote beside"
+                " these videos"
             )
         return path
 
@@ -73,38 +73,11 @@ class Oracle:
         """Targets of each clip, from the ground truth of its sampled frames."""
         return [self._say(clip) for clip in clips]
 
-    def _truth(self, clip: Clip) -> dict[str, np.ndarray]:
-        """The scene's tensors, all frames of it."""
-        from safetensors import SafetensorError, safe_open
-
-        path = self._file(clip)
-        try:
-            with safe_open(path, framework="np") as file:
-                record = json.loads((file.metadata() or {}).get("record", "{}"))
-                truth: dict[str, np.ndarray] = {name: file.get_tensor(name) for name in _TENSORS}
-        except (SafetensorError, ValueError) as error:
-            raise UserError(
-                f"{path}: not a ground truth file, or not all of it ({error}), so the oracle can't"
-                f" speak about {clip.clip_id}; delete it and run `geovr simulate` again"
-            ) from None
-        frames, last = len(truth["depth_NHW"]), int(clip.frame_indices_T.max())
-        # scenes of two simulated sets have the same names, so a name proves nothing
-        other = record.get("video_sha256", clip.video_sha256) != clip.video_sha256
-        if other or last >= frames:
-            why = "was rendered with other video bytes" if other else f"knows {frames} frames"
-            raise UserError(
-                f"{path}: {why}, but clip {clip.clip_id} shows frame {last} of video"
-                f" {clip.video_sha256[:12]}; it belongs to another video; point"
-                " extract_targets.oracle.ground_truth at the directory written beside this one"
-            )
-        return truth
-
     def _say(self, clip: Clip) -> GeometryTargets:
-        truth = self._truth(clip)
-        chosen = {name: torch.from_numpy(truth[name][clip.frame_indices_T]) for name in _TENSORS}
-        depth_THW = chosen["depth_NHW"].double()
-        poses_T44 = relative_to_first(chosen["camera_from_world_N44"].double())
-        intrinsics_T33 = chosen["intrinsics_N33"].double()
+        path = self._file(clip)
+        truth = read_truth(path.read_bytes(), str(path), clip, _SETTING)
+        poses_T44 = relative_to_first(truth.camera_from_world_T44)
+        depth_THW, intrinsics_T33 = truth.depth_THW, truth.intrinsics_T33
         finite = depth_THW[depth_THW.isfinite()]
         unit = float(finite.mean()) if len(finite) else math.nan
         valid = math.isfinite(unit) and unit > 0

@@ -146,6 +146,12 @@ def test_one_of_two_processes_is_killed_and_a_rerun_ends_with_the_same_bytes(
     workspace.inline("evaluate", "--output", "artifacts/other", "--set", "store=.geovr/other")
     (whole,) = (workspace.root / ".geovr/other/evaluation").glob("*/predictions.jsonl")
     assert found.read_bytes() == whole.read_bytes()
+    measured = [
+        path.read_bytes()
+        for store in ("store", "other")
+        for path in (workspace.root / ".geovr" / store).glob("evaluation/*/geometry/*/clips.jsonl")
+    ]
+    assert len(measured) == 2 and measured[0] == measured[1]
     ids = [json.loads(line)["id"] for line in found.read_text().splitlines()]
     assert len(set(ids)) == len(ids) == workspace.manifest("other")["counts"]["questions"]
 

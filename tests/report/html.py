@@ -12,6 +12,9 @@ INLINE = {"a", "b", "code", "i", "span", "wbr", "circle", "line", "path", "rect"
 REACHING = {"src", "href", "action", "data", "srcset", "poster", "xlink:href"}
 """Attributes by which a page asks for something."""
 
+HEADS = ("Name", "Kind", "Expectation", "Depth", "Camera and scale")
+"""First headings of the tables that follow others."""
+
 
 class Page(HTMLParser):
     """Elements, texts, and all that is wrong with how they nest."""
@@ -76,7 +79,7 @@ class Page(HTMLParser):
         width = len(rows[start])
         found = {}
         for row in rows[start + 1 :]:
-            if len(row) != width or row[0] in ("Name", "Kind", "Expectation"):
+            if len(row) != width or row[0] in HEADS:
                 break
             found[row[0]] = row[1:]
         return found

@@ -102,3 +102,27 @@ def test_depth_is_coloured_from_near_to_far_and_grey_where_unknown() -> None:
     assert (colours[2] == colours[3]).all() and (colours[2] == colours[5]).all()
     assert colours[0].sum() > colours[1].sum() > colours[2].sum()
     assert (colours[4] == 128).all()
+
+
+def test_a_histogram_has_a_bar_as_high_as_its_clips_are_many() -> None:
+    values = np.asarray([0.1, 0.2, 0.3, 3.9, 8.0])
+    svg = str(charts.histogram(values, Interval(2.5, 1.0, 4.0), 4.0, "degrees", "seen"))
+    bars = re.findall(
+        r'class="bar" x="([\d.]+)" y="([\d.]+)" width="[\d.]+" height="([\d.]+)"', svg
+    )
+    assert len(bars) == 3, "eight bins of one degree, three of which hold something"
+    heights = [float(height) for _, _, height in bars]
+    assert heights == pytest.approx([104, 104 / 3, 104 / 3], abs=0.1)
+    assert [float(x) for x, _, _ in bars] == pytest.approx(
+        [34 + 312 * place / 8 + 0.5 for place in (0, 3, 7)], abs=0.1
+    )
+    assert all(float(y) + float(height) == pytest.approx(128, abs=0.11) for _, y, height in bars)
+    middle = 34 + 312 * 2.5 / 8
+    assert f'cx="{middle:.1f}"' in svg and 'class="constant" d="M190.0 ' in svg
+    assert "M73.0 12H190.0" in svg and 'aria-label="seen"' in svg
+
+
+def test_a_histogram_of_nothing_but_zero_stands() -> None:
+    svg = str(charts.histogram(np.zeros(3), Interval(0.0, 0.0, 0.0), None, "", "perfect"))
+    assert svg.count('class="bar"') == 1 and "nan" not in svg and "constant" not in svg
+    assert not Page(svg).faults

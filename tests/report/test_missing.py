@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from geovr.artifacts import Checkpoint, EvalReport, ModelVersion
+from geovr.evaluation.geometry.report import GeometryReport, write
 from geovr.report.config import ReportConfig
 from geovr.report.make import make_report, report_of_registration
 from tests.report.html import Page
@@ -102,6 +103,30 @@ def test_without_heads_and_without_ground_truth_it_says_so(
     assert not page.faults
     assert "not shown: it failed: RuntimeError: <b>no memory</b>." in page.text
     assert "The teacher was not asked about this split, and can't be now" in page.text
+
+
+def test_geometry_that_was_not_measured_is_explained(own: Workspace) -> None:
+    truth = own.root / "data/rooms/ground_truth"
+    (truth / "test-00002.safetensors").unlink()
+    own.inline("evaluate")
+    some = page_of(own)
+    assert "say of 3 clips, against exact ground truth" in some.text
+    assert "1 clip has no numbers:" in some.text
+    assert "rooms/test-00002: no ground truth: test-00002.safetensors is missing" in some.text
+    own.inline("evaluate", "--set", "evaluate.geometry.clips=2")
+    assert "2 more clips were left out by evaluate.geometry.clips." in page_of(own).text
+    own.inline("evaluate", "--set", "evaluate.geometry={}")
+    none = page_of(own)
+    assert "Not shown: the evaluation was given no ground truth" in none.text
+    report = own.root / "artifacts/evaluation"
+    silent = GeometryReport(silent="the checkpoint holds no heads")
+    manifest = EvalReport.load(report).manifest
+    write(silent, report)
+    EvalReport.commit(
+        report, inputs=manifest.inputs, config=manifest.config, counts=manifest.counts,
+        store=manifest.store, content="mute", details=manifest.details,
+    )  # fmt: skip
+    assert "Not shown: the checkpoint holds no heads." in page_of(own).text
 
 
 def test_lost_answers_and_clips_are_told(own: Workspace, flown: Workspace) -> None:

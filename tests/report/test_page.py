@@ -14,10 +14,14 @@ import pytest
 
 from geovr.artifacts import EvalReport, ModelVersion
 from geovr.config import canonical_json
+from geovr.evaluation.geometry.measure import NUMBERS
+from geovr.evaluation.geometry.report import GeometryReport
 from geovr.evaluation.report import Scores
 from geovr.evaluation.scorers import score
+from geovr.geometry.depth_errors import ALIGNMENTS
 from geovr.report.config import ReportConfig
 from geovr.report.gather import ORDER
+from geovr.report.geometry import brief
 from geovr.report.make import make_report
 from geovr.stages import STAGES
 from tests.hostile import FILE, QUESTION
@@ -119,6 +123,29 @@ def test_every_loss_term_has_its_curve(flown: Workspace, page: Page) -> None:
         short = "total" if name == "loss" else name.removeprefix("loss/")
         assert any(c.startswith(f"{short} loss over 6 steps") and c.endswith(f"to {value:.3g}")
                    for c in charts)  # fmt: skip
+
+
+def test_geometry_is_that_of_the_evaluation(flown: Workspace, page: Page) -> None:
+    text = (artifact(flown, "evaluation") / "geometry.json").read_text()
+    report = GeometryReport.model_validate_json(text)
+
+    def told(name: str) -> str:
+        value = report.means[name].value
+        return f"{brief(value.mean)} [{brief(value.low)}, {brief(value.high)}]"
+
+    depth, others = page.table("Depth"), page.table("Camera and scale")
+    assert len(depth) == 3 and len(others) == len(NUMBERS) - 9
+    guess = [report.means[f"abs_rel_{way}"].constant or 0.0 for way in ALIGNMENTS[1:]]
+    median, squares = (
+        f"{told(f'abs_rel_{way}')} constant {brief(one)}"
+        for way, one in zip(ALIGNMENTS[1:], guess, strict=True)
+    )
+    assert depth["AbsRel"] == [told("abs_rel"), median, squares]
+    assert others["pose AUC@30"] == [told("auc_30"), "0.000", "4"]
+    drawn = [a["aria-label"] for a in page.of("svg") if a.get("class") == "histogram"]
+    assert len(drawn) == 3 and all("of 4 clips: mean" in label for label in drawn)
+    for clip, value in report.worst("rotation_deg", 5):
+        assert f"{clip.clip_id} ({brief(value)})" in page.text
 
 
 def test_clips_show_frames_both_depths_and_both_paths(page: Page) -> None:

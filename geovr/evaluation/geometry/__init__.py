@@ -1,0 +1,1 @@
+"""Geometry from the heads against ground truth: depth, camera path and scale."""
