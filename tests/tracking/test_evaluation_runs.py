@@ -112,7 +112,7 @@ def test_an_evaluation_has_a_run_in_the_experiment_of_its_protocol(
     assert set(given) == {"benchmark", "clips"}
     artifacts = {file.path for file in mlflow.list_artifacts(own.info.run_id, "evaluation")}
     assert artifacts == {f"evaluation/{name}" for name in (
-        "predictions.jsonl", "report.json", "table.md")}  # fmt: skip
+        "geometry.json", "predictions.jsonl", "report.json", "table.md")}  # fmt: skip
     kept = mlflow.download_artifacts(own.info.run_id, "evaluation/predictions.jsonl")
     said = home_of_flown.root / ".geovr/store" / details["predictions_key"]
     assert Path(kept).read_bytes() == said.read_bytes()
