@@ -1,4 +1,8 @@
-"""Scorers of BLINK's spatial tasks."""
+"""Scorers of BLINK's spatial tasks.
+
+`strict` reads no word for its first letter and no option's text inside another word, takes "b" and
+"B.", and averages over the tasks that were asked.
+"""
 
 from __future__ import annotations
 

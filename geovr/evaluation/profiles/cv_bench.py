@@ -2,6 +2,9 @@
 
 Its score is half that of two dimensions, the mean over ADE20K and COCO, and half that of three,
 Omni3D: (acc(ADE20K) + acc(COCO)) / 2 and acc(Omni3D), a half each (arXiv 2406.16860, appendix C).
+
+`strict` reads no word for its first letter, reads what follows "The answer is:", and with a source
+missing averages over the others.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Scorers of MindCube."""
+"""Scorers of MindCube.
+
+`strict` gives no pattern precedence: letters that contradict each other are no answer. It knows
+<answer> in small letters, and counts every setting.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Scorers of MMSI-Bench."""
+"""Scorers of MMSI-Bench.
+
+`strict` reads no article, and no letter that merely stands somewhere in a sentence; it takes small
+letters where nothing else is said, and an option's whole text.
+"""
 
 from __future__ import annotations
 

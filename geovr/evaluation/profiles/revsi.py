@@ -3,6 +3,9 @@
 A choice is right when the answer's first word is the recorded letter, whatever the case. A number
 is the first word, scored by mean relative accuracy; a negative target gives every number 1, since
 the error is divided by it with its sign.
+
+`strict` scores such a target 0 and one of zero when it is hit, reads "(A)", "Answer: A" and "3m"
+too, and knows of no kind that would end it.
 """
 
 from __future__ import annotations

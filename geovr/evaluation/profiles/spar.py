@@ -1,4 +1,9 @@
-"""Scorers of SPAR-Bench."""
+"""Scorers of SPAR-Bench.
+
+In `strict` an empty answer is never right, nor is a word for its first letter; a change of view is
+measured by the truth, spaces between its motions do no harm, and it counts in its level; two
+numbers that differ are no answer.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Scorers of SPBench."""
+"""Scorers of SPBench.
+
+`strict` has no kind of directions that nobody asked about, reads "twenty-one" as 21 and no article
+as a number, sees signs, and takes a letter in brackets or before its option's text.
+"""
 
 from __future__ import annotations
 

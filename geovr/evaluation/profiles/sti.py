@@ -1,4 +1,8 @@
-"""Scorers of STI-Bench."""
+"""Scorers of STI-Bench.
+
+`strict` doesn't take an answer's last character for its letter, isn't ended by an empty answer, and
+counts a missing one as wrong instead of leaving it out.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +51,7 @@ def _answered(said: Said) -> bool:
     return said.text is not None
 
 
-_TOTAL, _GROUPS = pooled(counted=_answered, empty="KeyError: 'Task'")
+_TOTAL, _GROUPS = pooled(counted=_answered, empty="KeyError: 'id'")
 
 
 def total(saids: Sequence[Said], judged: Sequence[Judged]) -> Total:

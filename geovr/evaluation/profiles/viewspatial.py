@@ -1,4 +1,8 @@
-"""Scorers of ViewSpatial-Bench."""
+"""Scorers of ViewSpatial-Bench.
+
+In `strict` nothing is right because neither side holds a letter, the article isn't A, and the
+answer may stand above the last line.
+"""
 
 from __future__ import annotations
 

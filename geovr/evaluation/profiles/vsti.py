@@ -1,4 +1,8 @@
-"""Scorers of VSTI-Bench."""
+"""Scorers of VSTI-Bench.
+
+`strict` isn't ended by a target of zero, an unknown kind or a missing answer, and gives a negative
+target no full marks.
+"""
 
 from __future__ import annotations
 
