@@ -119,8 +119,7 @@ def test_one_answer_that_ends_the_upstream_ends_the_sum(benchmark: str, name: st
     profile = profiles_of(benchmark)[name]
     saids = [Said("7", "unheard of", "q", OPTIONS, "A", "A")]
     total = profile.total(saids, [Judged(0.0, None, "ValueError: told so")])
-    assert total.overall is None and not total.lines
-    assert total.stops == "ValueError: told so (at item 7)"
+    assert total.overall is None and "ValueError: told so" in str(total.stops)
 
 
 NUMERIC = {

@@ -255,3 +255,10 @@ def test_revsi_is_the_mean_of_seven_with_parts_within() -> None:
     assert added.lines == {"object_rel_distance_acc": 0.5, "route_planning_acc": 1.0}
     unknown = score("revsi-64", "official", "object_counting", "A", "A")
     assert str(unknown).startswith("UnboundLocalError")
+
+
+def test_a_total_names_the_item_at_which_it_ends() -> None:
+    saids = [said("Speed", "A", "A", id="a"), said("Speed", "A", " ", id="b")]
+    profile = profiles_of("sti-bench")["official"]
+    added = profile.total(saids, [profile.judge(one) for one in saids])
+    assert added == Total(None, {}, "IndexError: string index out of range (at item b)")
