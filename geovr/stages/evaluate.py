@@ -1,7 +1,8 @@
 """evaluate: Checkpoint + the test questions of a ClipSet -> EvalReport.
 
 Answers are kept raw in the store under evaluation/<key>; scoring reads them from there, so scores
-can be made again without asking the model again.
+can be made again without asking the model again. With ground truth, the numbers of the heads'
+depth, camera path and scale are kept beside them, and stand in the report's geometry.json.
 
 details of the EvalReport: key, benchmark_digest, predictions_key, predictions_sha256, headline,
 over_constant, mlflow_run_id (the training's run), evaluation_run_id (its own; see

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import boto3
 import numpy as np
 import pytest
 import torch
+from moto import mock_aws
 
 from geovr.artifacts import Checkpoint, ClipSet, EvalReport
 from geovr.data.clips import read_clip
@@ -53,7 +55,12 @@ def asked(clips: ClipSet, checkpoint: Checkpoint, rows: int = 4) -> Plan:
 
 
 def run(
-    clips: ClipSet, checkpoint: Checkpoint, truths: Path, store: Path, rows: int = 4, most: int = 0
+    clips: ClipSet,
+    checkpoint: Checkpoint,
+    truths: Path | str,
+    store: Path,
+    rows: int = 4,
+    most: int = 0,
 ) -> GeometryReport:
     benchmark = asked(clips, checkpoint, rows)
     config = GeometryConfig(ground_truth=str(truths), clips=most)
@@ -200,6 +207,22 @@ def test_clips_without_ground_truth_are_counted_by_name(
     assert "not a ground truth file" in failures["rooms/test-00002"]
     assert "other video bytes" in failures["rooms/test-00003"]
     assert all(str(tmp_path) not in why for why in failures.values()), "paths change a digest"
+
+
+def test_ground_truth_may_be_on_s3(
+    clips: ClipSet, checkpoint: Checkpoint, truths: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    (truths / "test-00002.safetensors").unlink()
+    with mock_aws():
+        boto3.client("s3").create_bucket(Bucket="bucket")
+        Store.open("s3://bucket/truth").put_directory("scenes", truths)
+        away = run(clips, checkpoint, "s3://bucket/truth/scenes", tmp_path / "away")
+    assert away == run(clips, checkpoint, truths, tmp_path / "here")
+    assert [clip.clip_id for clip in away.failed] == ["rooms/test-00002"]
 
 
 def test_so_many_clips_are_taken_evenly(
