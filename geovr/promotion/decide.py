@@ -13,6 +13,7 @@ import numpy as np
 from geovr.evaluation.kinds import groups, headline
 from geovr.evaluation.scorers import merged_kind, parse_number, score
 from geovr.evaluation.statistics import Interval, SceneBootstrap
+from geovr.leakage.registration import forbids
 from geovr.lineage import barred_from_commerce
 from geovr.model_registry import Version
 from geovr.promotion.policy import PromotionPolicy
@@ -77,6 +78,11 @@ def decide(
         )
     if champion is not None and champion.number == candidate.number:
         return Decision(True, "it is the champion already", champion.number)
+    leak = forbids(
+        candidate.tags, leaking=policy.allow_leakage, unknown=policy.allow_unknown_leakage
+    )
+    if leak:
+        return Decision(False, leak)
     low = _Scored(answers(candidate)).below(policy.floors) if policy.floors else ""
     if low:
         return Decision(False, f"it is below its floor: {low}")
