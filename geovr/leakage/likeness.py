@@ -31,7 +31,7 @@ class LikenessConfig(Config):
     """When two clips show the same video."""
 
     bits: int = Field(
-        22, ge=0, lt=BITS // 2, description="Of a frame's 128 bits, so many may differ."
+        26, ge=0, lt=BITS // 2, description="Of a frame's 128 bits, so many may differ."
     )
     share: float = Field(
         0.25, gt=0, le=1, description="Share of one clip's frames that must be found in the other."

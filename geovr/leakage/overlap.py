@@ -63,9 +63,11 @@ class Overlap:
         """In a few words."""
         if not self.any:
             return "none"
-        counts = (("scenes", self.scenes), ("videos", self.contents),
-                  ("look-alikes", self.likenesses))  # fmt: skip
-        return ", ".join(f"{len(found)} {what}" for what, found in counts if found)
+        counts = (("scene", self.scenes), ("video", self.contents),
+                  ("look-alike", self.likenesses))  # fmt: skip
+        return ", ".join(
+            f"{len(found)} {what}{'s' if len(found) > 1 else ''}" for what, found in counts if found
+        )
 
     def lines(self, most: int) -> list[str]:
         """What is shared, at most so many of each, a line each."""

@@ -62,8 +62,11 @@ def leakage(checkpoint: Checkpoint, evaluation: EvalReport, limits: LikenessConf
         sides: list[ClipSet] = []
         for what, inputs in (("training", checkpoint.manifest.inputs),
                              ("test", evaluation.manifest.inputs)):  # fmt: skip
+            digest = inputs.get("clips")
+            if digest is None:
+                return Leakage(None, f"which {what} clips were used is not recorded")
             try:
-                kept = records.find(stores, "ClipSet", inputs.get("clips", ""))
+                kept = records.find(stores, "ClipSet", digest)
                 if kept is None:
                     return Leakage(None, f"no record of the {what} clips in {', '.join(uris)}")
                 sides.append(kept.open(ClipSet, Path(scratch) / what))
