@@ -24,6 +24,7 @@ from geovr.cli_compare import compare
 from geovr.cli_data import init_model, simulate
 from geovr.cli_doctor import doctor
 from geovr.cli_inspect import inspecting, reconstruct
+from geovr.cli_leakage import leakage
 from geovr.cli_models import export, promote, rollback
 from geovr.cli_options import OutputOption, ParamsOption, SetOption
 from geovr.cli_plan import plan, recipes
@@ -215,6 +216,7 @@ app.command()(simulate)
 app.add_typer(runs, name="runs")
 app.add_typer(benchmark, name="benchmark")
 app.add_typer(dataset, name="dataset")
+app.command()(leakage)
 app.command("init-model")(init_model)
 app.command()(export)
 app.command()(ask)

@@ -20,8 +20,10 @@ CODE_VERSION = 1
 CLIP_COLUMNS = (
     "clip_id", "scene", "split", "kind", "moving", "video_uri", "video_sha256", "frame_indices",
     "timestamps", "num_frames", "height", "width", "duration", "object_key", "object_bytes",
-    "object_sha256",
+    "object_sha256", "fingerprint",
 )  # fmt: skip
+DERIVED_COLUMNS = ("fingerprint",)
+"""Follow from the object, and are no part of what the ClipSet says (data/fingerprint.py)."""
 QUESTION_COLUMNS = ("id", "clip_id", "split", "kind", "question", "options", "answer", "source")
 QUARANTINE_COLUMNS = ("what", "name", "reason", "remedy")
 

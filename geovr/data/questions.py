@@ -199,13 +199,7 @@ def _question(
     else:
         question, options, answer = _conversation(record)
         kind = str(record.get("question_type") or "unknown")
-        if layout == "vlm3r":
-            # the authors' videos of ScanNet++ lie in a folder of another name
-            folder = _text(record, "data_source")
-            folder = "scannetppv2" if folder == "scannetpp" else folder
-            media = (f"{folder}/{_text(record, 'scene_name')}.mp4",)
-        else:
-            media = _media(record)
+        media = _vlm3r_media(record) if layout == "vlm3r" else _media(record)
     _check_text(str(identity), *media, kind, question, *(options or ()), answer)
     return Question(
         id=str(identity),
@@ -248,6 +242,23 @@ def _text(record: dict[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise _RecordError(f"field {name!r} must be a text, found {value!r}")
     return value.strip()
+
+
+def media_of(record: dict[str, Any]) -> tuple[str, ...]:
+    """The media that a record of a training set is about, whatever else is wrong with it; none
+    when it names none.
+    """
+    try:
+        return _vlm3r_media(record) if _layout_of(record) == "vlm3r" else _media(record)
+    except _RecordError:
+        return ()
+
+
+def _vlm3r_media(record: dict[str, Any]) -> tuple[str, ...]:
+    # the authors' videos of ScanNet++ lie in a folder of another name
+    folder = _text(record, "data_source")
+    folder = "scannetppv2" if folder == "scannetpp" else folder
+    return (f"{folder}/{_text(record, 'scene_name')}.mp4",)
 
 
 def _media(record: dict[str, Any]) -> tuple[str, ...]:

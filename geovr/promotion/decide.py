@@ -10,6 +10,7 @@ from typing import Any
 
 from geovr.evaluation.comparison import MEAN, Difference, Scored, differences
 from geovr.evaluation.statistics import Interval
+from geovr.leakage.registration import forbids
 from geovr.lineage import barred_from_commerce
 from geovr.model_registry import Version
 from geovr.promotion.policy import PromotionPolicy
@@ -88,6 +89,11 @@ def decide(
         )
     if champion is not None and champion.number == candidate.number:
         return Decision(True, "it is the champion already", champion.number)
+    leak = forbids(
+        candidate.tags, leaking=policy.allow_leakage, unknown=policy.allow_unknown_leakage
+    )
+    if leak:
+        return Decision(False, leak)
     low = Scored(answers(candidate)).below(policy.floors) if policy.floors else ""
     if low:
         return Decision(False, f"it is below its floor: {low}")

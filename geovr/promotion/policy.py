@@ -13,6 +13,12 @@ class PromotionPolicy(Config):
     min_gain: float = Field(
         0.0, ge=0, description="The gain's 95 % interval must lie above this (share of 1)."
     )
+    allow_leakage: bool = Field(
+        False, description="Also where clips that were trained on are among those tested on."
+    )
+    allow_unknown_leakage: bool = Field(
+        True, description="Also where the record of the clips is gone, so that it can't be told."
+    )
     floors: dict[str, float] = Field(
         {},
         description="Kind, or `mean`, to the least score it must have, also of a first version.",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from geovr.config import Config
+from geovr.leakage.scenes import known_scene
 from geovr.progress import tracked
 from geovr.quality.suites import Expectation, between, clean, true
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from geovr.artifacts import ClipSet
+    from geovr.leakage.overlap import Overlap
 
 
 class ClipThresholds(Config):
@@ -73,6 +75,14 @@ def suite(limits: ClipThresholds) -> list[Expectation]:
         clean(clips, "object_fault", "The clip's object is in the store, with its size."),
         clean("scenes", "leak", "No scene is trained on and tested on."),
         clean("contents", "leak", "No video's bytes are trained on and tested on."),
+        clean(
+            "looks",
+            "leak",
+            "No video is trained on and tested on in another encoding (pairs that only look alike:"
+            " check_clips.likeness.allow).",
+        ),
+        clean("looks", "fault", "What each clip shows can be compared."),
+        clean("benchmarks", "leak", "Nothing of a benchmark is trained on."),
         between("contents", "copies", None, 1, "A video comes once.", "warning"),
         true(clips, "has_questions", "A clip is asked about.", "warning"),
         Expectation(
@@ -105,8 +115,14 @@ def _mostly(max_share: float) -> float:
     return round(1 - max_share, 9)
 
 
-def tables(clips: ClipSet) -> dict[str, pd.DataFrame]:
-    """The frames that the suite looks at; `name` identifies a row."""
+def tables(clips: ClipSet, inside: Overlap, benchmarks: list[Overlap]) -> dict[str, pd.DataFrame]:
+    """The frames that the suite looks at; `name` identifies a row.
+
+    Args:
+        clips: what is judged.
+        inside: what its own training and test clips share.
+        benchmarks: what its training clips share with each benchmark.
+    """
     import pandas as pd
 
     asked = _questions(clips)
@@ -118,6 +134,8 @@ def tables(clips: ClipSet) -> dict[str, pd.DataFrame]:
         "clips": _clips(clips),
         "scenes": _scenes(used),
         "contents": _contents(used),
+        "looks": _looks(inside),
+        "benchmarks": _benchmarks(benchmarks),
         "questions": asked,
         "kinds": _letters(asked),
     }
@@ -201,9 +219,13 @@ def _leak(of: dict[str, set[str]]) -> str:
 def _scenes(used: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
-    rows = [
-        {"name": scene, "leak": _leak(of)} for scene, of in sorted(_by_split(used, "scene").items())
+    # two scans of one room are one scene, where the names tell
+    named = [
+        known_scene(str(scene), str(clip)) or str(scene)
+        for scene, clip in zip(used["scene"], used["clip_id"], strict=True)
     ]
+    scenes = _by_split(used.assign(scene=named), "scene")
+    rows = [{"name": scene, "leak": _leak(of)} for scene, of in sorted(scenes.items())]
     return pd.DataFrame(rows, columns=["name", "leak"])
 
 
@@ -217,6 +239,34 @@ def _contents(used: pd.DataFrame) -> pd.DataFrame:
         copies = max(len(clips) for clips in of.values())
         rows.append({"name": " = ".join(names[:5]), "leak": _leak(of), "copies": copies})
     return pd.DataFrame(rows, columns=["name", "leak", "copies"])
+
+
+def _looks(inside: Overlap) -> pd.DataFrame:
+    """A row per pair of a training and a test clip that show the same video."""
+    import pandas as pd
+
+    rows = [
+        {"name": f"{one.train} = {one.test}", "leak": one.told(), "fault": ""}
+        for one in inside.likenesses
+    ]
+    rows += [{"name": note.split(":")[0], "leak": "", "fault": note} for note in inside.notes]
+    return pd.DataFrame(rows, columns=["name", "leak", "fault"])
+
+
+def _benchmarks(overlaps: list[Overlap]) -> pd.DataFrame:
+    """A row per scene, file and look that is also a benchmark's."""
+    import pandas as pd
+
+    rows = [
+        {"name": f"{found.test}: {name}", "leak": leak}
+        for found in overlaps
+        for name, leak in (
+            *((one.what, one.told()) for one in found.scenes),
+            *((" = ".join((one.train[0], one.test[0])), one.told()) for one in found.contents),
+            *((f"{one.train} = {one.test}", one.told()) for one in found.likenesses),
+        )
+    ]
+    return pd.DataFrame(rows, columns=["name", "leak"])
 
 
 def _questions(clips: ClipSet) -> pd.DataFrame:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geovr.artifacts import Artifact, GateReport, start_output
 from geovr.config import StageConfig, digest
 from geovr.errors import GateRefused
+from geovr.quality.looks import Picture
 from geovr.quality.suites import Expectation, Finding, Verdict
 from geovr.storage import Store, write_atomic
 
@@ -26,6 +28,7 @@ def run_gate(
     tables: dict[str, pd.DataFrame],
     inputs: dict[str, Artifact],
     output: Path,
+    pictures: Sequence[Picture] = (),
 ) -> GateReport:
     """Run a gate's suite.
 
@@ -46,7 +49,7 @@ def run_gate(
     refusing = any(not f.success and f.expectation.severity == "critical" for f in findings)
     verdict = Verdict(stage=stage, passed=not refusing, findings=tuple(findings), counts=counts)
     content = verdict.model_dump(mode="json")
-    text, page = verdict.model_dump_json(indent=2) + "\n", _html(verdict)
+    text, page = verdict.model_dump_json(indent=2) + "\n", _html(verdict, pictures)
     write_atomic(directory / "report.json", text.encode())
     write_atomic(directory / "report.html", page.encode())
     store = Store.open(config.store)
@@ -96,11 +99,13 @@ def _line(finding: Finding) -> str:
     return f"{finding.expectation.why} Fails for {rows}{more}. {finding.observed}".rstrip()
 
 
-def _html(verdict: Verdict) -> str:
+def _html(verdict: Verdict, pictures: Sequence[Picture]) -> str:
     import jinja2
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=lambda _: True
     )
-    page: str = environment.get_template("report.html.j2").render(verdict=verdict)
+    page: str = environment.get_template("report.html.j2").render(
+        verdict=verdict, pictures=pictures
+    )
     return page

@@ -3,7 +3,7 @@
 Every input is used, or put aside by name with a reason; the counts add up. Clip objects are named
 by the video's bytes and the sampler, so a rerun decodes only what is new.
 
-details of the ClipSet: sampler, sampler_key, dvc, benchmark, decoded, reused.
+details of the ClipSet: sampler, sampler_key, dvc, benchmark, fingerprint, decoded, reused.
 """
 
 from __future__ import annotations
@@ -319,6 +319,7 @@ def _one(
     source: _Source,
 ) -> tuple[dict[str, Any], bool]:
     """The index row of one clip, and whether it was decoded now."""
+    from geovr.data.fingerprint import fingerprint
     from geovr.data.objects import BrokenObject, unseal
     from geovr.storage import sha256_bytes
 
@@ -363,6 +364,7 @@ def _one(
         "object_key": key,
         "object_bytes": len(data),
         "object_sha256": sha256_bytes(data),
+        "fingerprint": fingerprint(frames),
     }, not reused
 
 
@@ -427,8 +429,10 @@ def _write(
 ) -> ClipSet:
     import pandas as pd
 
+    from geovr.data import fingerprint
     from geovr.data.clips import (
         CLIP_COLUMNS,
+        DERIVED_COLUMNS,
         QUARANTINE_COLUMNS,
         QUESTION_COLUMNS,
         index_content,
@@ -458,7 +462,7 @@ def _write(
         },
         store=Store.open(config.store).uri,
         content={
-            "clips": index_content(rows, ("video_uri",)),
+            "clips": index_content(rows, ("video_uri", *DERIVED_COLUMNS)),
             "questions": index_content(questions, ("source",)),
         },
         details={
@@ -466,6 +470,7 @@ def _write(
             "sampler_key": sampler_key(config),
             "dvc": version,
             "benchmark": benchmark,
+            "fingerprint": fingerprint.VERSION,
             "decoded": decoded,
             "reused": len(rows) - decoded,
         },

@@ -5,7 +5,7 @@ fails; a refused promotion is a recorded decision, not an error. report.html sho
 
 decision.json has the numbers behind the decision, MODEL_CARD.md tells people what the version is.
 
-details of the ModelVersion: name, version, decision, reason, champion, aliases.
+details of the ModelVersion: name, version, decision, reason, champion, source, leakage.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pydantic import Field
 
 from geovr.artifacts import Checkpoint, EvalReport, ModelVersion, git_sha, start_output
 from geovr.config import StageConfig, digest
+from geovr.leakage.likeness import LikenessConfig
 from geovr.promotion.policy import PromotionPolicy
 from geovr.report.config import ReportConfig
 from geovr.storage import Store, write_atomic
@@ -30,6 +31,7 @@ class RegisterConfig(StageConfig):
 
     model_name: str = Field("geovr", description="Name of the registered model.")
     policy: PromotionPolicy = PromotionPolicy()
+    likeness: LikenessConfig = LikenessConfig()
     require_commercial_use: bool = Field(
         False,
         description="Refuse promotion unless the licences of base model and teachers are known to"
@@ -48,6 +50,7 @@ def register(
     """
     from geovr import lineage, promotion
     from geovr.errors import UserError
+    from geovr.leakage import registration
     from geovr.model_registry import CHALLENGER, CHAMPION, ModelRegistry
     from geovr.promotion.card import publish_card
     from geovr.report.make import report_of_registration, report_tags
@@ -61,7 +64,9 @@ def register(
     trained, evaluated = checkpoint.manifest.details, evaluation.manifest.details
     teacher = trained.get("teacher") or {}
     parts = [lineage.Part.model_validate(part) for part in trained.get("lineage", [])]
+    leak = registration.leakage(checkpoint, evaluation, config.likeness)
     tags = {
+        registration.TAG: leak.tag,
         "geovr.git_sha": git_sha(),
         "geovr.config": digest(checkpoint.manifest.config),
         "geovr.teacher": str(teacher.get("name")),
@@ -92,10 +97,12 @@ def register(
         "reason": decision.reason,
         "champion": champion.number if champion else None,
         "source": source,
+        "leakage": leak.tag,
     }
     directory = start_output(output)
     write_atomic(directory / "report.json", (json.dumps(details, indent=2) + "\n").encode())
-    judged = decision.told() | {"policy": config.policy.model_dump(), "version": version.number}
+    judged = decision.told() | leak.told()
+    judged |= {"policy": config.policy.model_dump(), "version": version.number}
     write_atomic(directory / "decision.json", (json.dumps(judged, indent=2) + "\n").encode())
     publish_card(registry, version, checkpoint, evaluation, decision, directory)
     log.info(

@@ -52,6 +52,7 @@ def test_the_seven_stages_then_killed_training_resumes(workspace: Workspace) -> 
     assert "MEAN of 6 geometric kinds" in table and "dominant_colour (control)" in table
     workspace.inline("register")
     first = workspace.manifest("model_version")["details"]
+    assert first["leakage"] == "none"
     assert (first["version"], first["decision"], first["champion"]) == (1, "approved", 1)
     workspace.inline("register")
     assert workspace.manifest("model_version")["details"]["version"] == 1

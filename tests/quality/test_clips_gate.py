@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from geovr.artifacts import ClipSet
 from geovr.data.clips import CLIP_COLUMNS, QUARANTINE_COLUMNS, QUESTION_COLUMNS
+from geovr.data.fingerprint import VERSION
 from geovr.errors import GateRefused
 from geovr.quality.suites import suite_digest
 from geovr.stages.check_clips import CheckClipsConfig, check_clips
@@ -20,13 +22,18 @@ from geovr.storage import Store
 fault = pytest.mark.fault
 
 
+def fingerprints(seed: str) -> list[str]:
+    """Of four frames that no other clip has."""
+    return [hashlib.sha256(f"{seed} {n}".encode()).hexdigest()[:32] for n in range(4)]
+
+
 def clip(number: int, split: str) -> dict[str, Any]:
     return {
         "clip_id": f"rooms/{split}-{number}", "scene": f"{split}-{number}", "split": split,
         "kind": "video", "moving": True, "video_uri": "x", "video_sha256": f"{split}{number}",
         "frame_indices": [0, 1], "timestamps": [0.0, 0.5], "num_frames": 2, "height": 48,
         "width": 64, "duration": 1.0, "object_key": f"clips/{split}{number}", "object_bytes": 3,
-        "object_sha256": "s",
+        "object_sha256": "s", "fingerprint": fingerprints(f"{split}{number}"),
     }  # fmt: skip
 
 
@@ -74,6 +81,7 @@ class Planted:
             },
             store=str(self.root / "store"),
             content=[self.clips, self.questions],
+            details={"fingerprint": VERSION},
         )
         config = CheckClipsConfig(store=str(self.root / "store"))
         return check_clips(config, clips=clips, output=self.root / "report")
@@ -101,6 +109,14 @@ def leak_scene(p: Planted) -> None:
 
 def leak_content(p: Planted) -> None:
     p.clips[0]["video_sha256"] = p.clips[10]["video_sha256"]
+
+
+def leak_look(p: Planted) -> None:
+    p.clips[0]["fingerprint"] = p.clips[10]["fingerprint"]
+
+
+def leak_other_scan(p: Planted) -> None:
+    p.clips[0]["scene"], p.clips[10]["scene"] = "scene0011_00", "scene0011_01"
 
 
 def leak_clip(p: Planted) -> None:
@@ -158,6 +174,18 @@ def many_put_aside(p: Planted) -> None:
         ),
         pytest.param(
             leak_clip, "No scene is trained on and tested on", "rooms/test-0", marks=fault(21)
+        ),
+        pytest.param(
+            leak_look,
+            "in another encoding",
+            "rooms/train-0 = rooms/test-0. e.g. 4 of 4 frames are alike, 0.0 of 128 bits",
+            marks=fault(21),
+        ),
+        pytest.param(
+            leak_other_scan,
+            "No scene is trained on and tested on",
+            "scannet/scene0011. e.g. train: rooms/train-0; test: rooms/test-0",
+            marks=fault(21),
         ),
         (two_of_a_name, "A clip has one name", "rooms/train-0"),
         (time_stands_still, "Frames follow each other in time", "rooms/train-3"),
