@@ -22,7 +22,10 @@ CLIP_COLUMNS = (
     "timestamps", "num_frames", "height", "width", "duration", "object_key", "object_bytes",
     "object_sha256",
 )  # fmt: skip
-QUESTION_COLUMNS = ("id", "clip_id", "split", "kind", "question", "options", "answer", "source")
+QUESTION_COLUMNS = (
+    "id", "clip_id", "split", "kind", "question", "options", "answer", "source", "extra",
+)  # fmt: skip
+"""ClipSets of earlier versions lack `extra`, JSON of what else a benchmark's record holds."""
 QUARANTINE_COLUMNS = ("what", "name", "reason", "remedy")
 
 

@@ -24,7 +24,7 @@ class Answer:
         said: what the model answered.
         truth: the recorded answer.
         score: from 0 to 1.
-        nll: negative log-likelihood of the recorded answer, nats.
+        nll: negative log-likelihood of the recorded answer, nats; None where it isn't known.
     """
 
     clip_id: str
@@ -34,7 +34,7 @@ class Answer:
     said: str
     truth: str
     score: float
-    nll: float
+    nll: float | None
 
 
 def worst_answers(run: Run, config: ReportConfig) -> tuple[list[Answer], str | None]:
@@ -66,7 +66,7 @@ def worst_answers(run: Run, config: ReportConfig) -> tuple[list[Answer], str | N
                 nll=one["nll"],
             )
         )
-    answers.sort(key=lambda a: (a.score, -a.nll, a.kind, a.clip_id))
+    answers.sort(key=lambda a: (a.score, -(a.nll or 0.0), a.kind, a.clip_id))
     taken: Counter[str] = Counter()
     worst: list[Answer] = []
     for answer in answers:

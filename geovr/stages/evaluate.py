@@ -3,7 +3,8 @@
 Answers are kept raw in the store under evaluation/<key>; scoring reads them from there, so scores
 can be made again without asking the model again.
 
-details of the EvalReport: key, benchmark_digest, predictions_key, predictions_sha256, headline,
+details of the EvalReport: key, benchmark_digest, benchmark (name), revision, protocol,
+protocol_digest, coverage (answered, of), predictions_key, predictions_sha256, headline,
 over_constant, mlflow_run_id.
 """
 
@@ -18,8 +19,9 @@ from pydantic import Field
 
 from geovr.artifacts import Checkpoint, ClipSet, EvalReport, start_output
 from geovr.config import StageConfig
-from geovr.evaluation.asking import AskConfig, Plan, check_complete, ensure_answers, plan
-from geovr.evaluation.predictions import predictions_key, read_predictions
+from geovr.evaluation.asking import AskConfig, Plan, ensure_answers, plan
+from geovr.evaluation.complete import check_complete
+from geovr.evaluation.predictions import predictions_key, read
 from geovr.launch_config import LaunchConfig
 from geovr.storage import Store, sha256_bytes, write_atomic
 
@@ -33,7 +35,6 @@ class EvaluateConfig(StageConfig, AskConfig):
     """How answers are made and scored."""
 
     resamples: int = Field(2000, gt=0, description="Of the bootstrap.")
-    seed: int = Field(0, ge=0, description="Of the bootstrap.")
     launch: LaunchConfig = LaunchConfig()
 
 
@@ -43,11 +44,15 @@ def evaluate(
     """Answer the benchmark's questions, score the answers, and report.
 
     Raises:
-        UserError: when the split has no question.
+        UserError: when the split has no question, or the clips are not what the protocol shows.
+        GateRefused: when a question has no answer, or more than one.
     """
     from geovr import distributed
 
     asked = plan(config, clips, checkpoint)
+    if distributed.rank() == 0:
+        # what an earlier run left is not this run's, should this one be refused
+        start_output(output)
     store = Store.open(config.store)
     with distributed.process_group():
         ensure_answers(asked, clips, checkpoint, store)
@@ -68,12 +73,14 @@ def _report(
     import numpy as np
 
     from geovr import tracking
+    from geovr.evaluation.coverage import questions_of
     from geovr.evaluation.report import make_scores, metrics, render_markdown
     from geovr.report.make import report_tags
 
     test, key, benchmark = asked.test, asked.key, asked.benchmark_digest
-    predictions = read_predictions(store, key)
-    check_complete(predictions, test)
+    found = read(store, key)
+    check_complete(found, list(test["id"]), asked.header, store.uri_of(predictions_key(key)))
+    predictions = found.rows
     answers = {"model": [p["text"] for p in predictions]}
     if config.blanked:
         answers["blanked"] = [p["blanked_text"] for p in predictions]
@@ -84,13 +91,14 @@ def _report(
         test,
         np.asarray(test["scene"]),
         answers,
-        np.asarray([p["nll"] for p in predictions]),
+        np.asarray([p["nll"] for p in predictions], dtype=float),
         benchmark_digest=benchmark,
         binned=asked.numeric == "expected_score",
         resamples=config.resamples,
         seed=config.seed,
+        published=questions_of(clips, config.split),
     )
-    directory = start_output(output)
+    directory = output
     write_atomic(directory / "report.json", (scores.model_dump_json(indent=2) + "\n").encode())
     write_atomic(directory / "table.md", render_markdown(scores).encode())
     run_id = checkpoint.manifest.details["mlflow_run_id"]
@@ -111,6 +119,11 @@ def _report(
         details={
             "key": key,
             "benchmark_digest": benchmark,
+            "benchmark": asked.header["benchmark"],
+            "revision": asked.header["revision"],
+            "protocol": asked.protocol.name,
+            "protocol_digest": asked.protocol.digest,
+            "coverage": {"answered": scores.items, "of": scores.published},
             "predictions_key": predictions_key(key),
             "predictions_sha256": sha256_bytes(store.get(predictions_key(key))),
             "headline": scores.headline.score.mean,
@@ -120,8 +133,8 @@ def _report(
     )
     head = scores.headline
     log.info(
-        "evaluate: %d questions, %d unparsed; mean %.1f, best constant %.1f, %s",
-        len(test),
+        "evaluate: %s, %d unparsed; mean %.1f, best constant %.1f, %s",
+        scores.coverage_told,
         scores.unparsed,
         100 * head.score.mean,
         100 * head.best_constant,
