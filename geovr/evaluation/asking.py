@@ -43,8 +43,8 @@ class AskConfig(Config):
     split: str = Field("test", description="Split of the questions that are the benchmark.")
     protocol: str | None = Field(
         None,
-        description="Named protocol by which a benchmark is asked, as `geovr benchmark list` shows"
-        " them; null: the flow's own words, as in training.",
+        description="Named protocol by which a benchmark is asked, such as vsi-bench/official"
+        " (docs/benchmarks.md); null: the flow's own words, as in training.",
     )
     backend: BackendConfig = BackendConfig()
     numeric: Literal["auto", "greedy", "expected_score"] = Field(

@@ -29,4 +29,5 @@ def questions_of(clips: ClipSet, split: str) -> int:
         if source["split"] == split
     ]
     labels = [str(name).rpartition(":")[0] for name in aside]
-    return asked + sum(any(file.endswith(label) for file in files) for label in labels)
+    # a label is the end of its file's path that no other file shares
+    return asked + sum(any(f"/{file}".endswith(f"/{label}") for file in files) for label in labels)

@@ -76,8 +76,8 @@ class IngestConfig(StageConfig):
     sampler: SamplerConfig = SamplerConfig()
     protocol: str | None = Field(
         None,
-        description="Sample videos as this protocol of the benchmark does, instead of by `sampler`;"
-        " see `geovr benchmark list`.",
+        description="Sample videos as this protocol of the benchmark does, such as"
+        " vsi-bench/official (docs/benchmarks.md); it stands above `sampler`.",
     )
     limits: LimitsConfig = LimitsConfig()
     workers: int = Field(
