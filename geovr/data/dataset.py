@@ -5,7 +5,6 @@ A row of a batch is one clip with up to k of its questions (see data/rows.py).
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +17,7 @@ from geovr.data.batch import Batch, Targets
 from geovr.data.clips import read_clip
 from geovr.data.frames import FrameGeometry, resize_frames
 from geovr.data.input import InputConfig
-from geovr.data.order import RowSpec
+from geovr.data.order import RowSpec, shuffled_order
 from geovr.data.prefix import Branch, MediumKind, PromptTokens
 from geovr.data.prompts import NumericAnswers, answer_text, prompt_text
 from geovr.data.rows import Layout
@@ -108,7 +107,7 @@ class BatchMaker:
             if self.view == "blank":
                 frames = torch.zeros_like(frames)
             elif self.view == "shuffled":
-                frames = frames[_shuffled(clip_id, len(frames))]
+                frames = frames[torch.from_numpy(shuffled_order(clip_id, len(frames)))]
             return (frames, clip.timestamps_T[chosen]), frames.numel()
 
         value: tuple[torch.Tensor, np.ndarray] = self._cached(("frames", clip_id), read)
@@ -212,16 +211,6 @@ class BatchMaker:
             _, (_, freed) = self._cache.popitem(last=False)
             self._cache_left += freed
         return value
-
-
-def _shuffled(clip_id: str, frames: int) -> torch.Tensor:
-    """An order of a clip's frames that is random and always the same; never the true one."""
-    seed = int.from_bytes(hashlib.sha256(clip_id.encode()).digest()[:8], "big")
-    random = np.random.default_rng(seed)
-    order = np.arange(frames)
-    while frames > 1 and (order == np.arange(frames)).all():
-        order = random.permutation(frames)
-    return torch.from_numpy(order)
 
 
 def _kept(store: Store, disk: ObjectCache | None) -> Store:

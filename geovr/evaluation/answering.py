@@ -169,6 +169,7 @@ def in_parts(
     parts: Sequence[Part],
     answer: Callable[[Part], list[Answer]],
     threads: int = 1,
+    give_up: Callable[[], None] = lambda: None,
 ) -> dict[str, Answer]:
     """Id -> answer of all parts; the ranks answer those that are not in the store.
 
@@ -180,6 +181,7 @@ def in_parts(
         parts: all of them, the same on every rank.
         answer: the questions of one.
         threads: parts that a rank answers at once.
+        give_up: tells those that are running to end, when one has failed.
     """
     keys = [f"{prefix}/parts/{name}-{n:06d}.json" for n in range(len(parts))]
     there = distributed.broadcast_object(set(store.keys(f"{prefix}/parts")))
@@ -204,9 +206,11 @@ def in_parts(
                 try:
                     for done in as_completed(running):
                         bar.advance(done.result())
-                finally:
-                    # after a failure, what has not begun is left for the next run
+                except BaseException:
+                    # what has not begun is left for the next run
                     pool.shutdown(wait=False, cancel_futures=True)
+                    give_up()
+                    raise
     distributed.barrier()
     told = [Answer(**one) for key in keys for one in json.loads(store.get(key))]
     return {answer.id: answer for answer in told}

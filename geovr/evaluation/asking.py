@@ -228,25 +228,31 @@ def ensure_answers(asked: Plan, clips: ClipSet, checkpoint: Checkpoint, store: S
     """Put the raw answers into the store, unless they are there; every rank calls this."""
     from geovr import distributed
     from geovr.evaluation.answering import answer_into, remove_parts
+    from geovr.evaluation.remote import answer_by_server
 
     if distributed.broadcast_object(store.exists(predictions_key(asked.key))):
         log.info("evaluate: answers are in the store already; scoring them")
         return
     prefix = f"evaluation/{asked.key}"
-    details = checkpoint.manifest.details
-    with tempfile.TemporaryDirectory(prefix="geovr-") as scratch:
-        found = answer_into(
-            store,
-            prefix,
-            checkpoint.store.get_directory(details["prefix"], details["files"], Path(scratch)),
-            clips,
-            asked.test,
-            views=asked.views,
-            numeric=asked.numeric,
-            batch_rows=asked.batch_rows,
-            shown=asked.shown,
-            manner=asked.manner,
+    if asked.backend.kind == "openai":
+        found = answer_by_server(
+            store, prefix, asked.backend, clips, asked.test, views=asked.views, manner=asked.manner
         )
+    else:
+        details = checkpoint.manifest.details
+        with tempfile.TemporaryDirectory(prefix="geovr-") as scratch:
+            found = answer_into(
+                store,
+                prefix,
+                checkpoint.store.get_directory(details["prefix"], details["files"], Path(scratch)),
+                clips,
+                asked.test,
+                views=asked.views,
+                numeric=asked.numeric,
+                batch_rows=asked.batch_rows,
+                shown=asked.shown,
+                manner=asked.manner,
+            )
     if distributed.rank() != 0:
         return
     lines = [canonical_json({"header": asked.header})]

@@ -4,8 +4,8 @@ Answers are kept raw in the store under evaluation/<key>; scoring reads them fro
 can be made again without asking the model again.
 
 details of the EvalReport: key, benchmark_digest, benchmark (name), revision, protocol,
-protocol_digest, coverage (answered, of), predictions_key, predictions_sha256, headline,
-over_constant, mlflow_run_id.
+protocol_digest, backend (its kind), coverage (answered, of), predictions_key, predictions_sha256,
+headline, over_constant, mlflow_run_id.
 """
 
 from __future__ import annotations
@@ -123,6 +123,7 @@ def _report(
             "revision": asked.header["revision"],
             "protocol": asked.protocol.name,
             "protocol_digest": asked.protocol.digest,
+            "backend": asked.backend.kind,
             "coverage": {"answered": scores.items, "of": scores.published},
             "predictions_key": predictions_key(key),
             "predictions_sha256": sha256_bytes(store.get(predictions_key(key))),

@@ -17,6 +17,7 @@ from geovr.evaluation.asking import AskConfig, plan
 from geovr.evaluation.predictions import read_file
 from geovr.evaluation.protocols import FLOW, protocol_named
 from tests import published
+from tests.chat_server import serving, status
 from tests.media import write_video
 from tests.workspace import Workspace, make_workspace
 
@@ -179,3 +180,35 @@ def test_a_protocol_that_does_not_fit_is_refused(trained: Workspace) -> None:
     assert other.key != asked.key
     with pytest.raises(UserError, match=r"evaluate.input.max_pixels: 9, but vsi-bench/geovr-paper"):
         plan(AskConfig(protocol=paper.name, input={"max_pixels": 9}), clips, checkpoint)  # type: ignore[arg-type]
+
+
+def test_a_server_in_place_of_the_model(
+    trained: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same file but for who answered; a server that is away costs nothing but time."""
+    trained.inline(*INGEST, "--set", "ingest.protocol=vsi-bench/official")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-not-to-be-told")
+    with serving(lambda request: "4", "sk-not-to-be-told") as server:
+        told = f"{{kind: openai, base_url: '{server.base_url}', model: m, max_retries: 0}}"
+        command = (*EVALUATE, "--set", f"evaluate.backend={told}")
+        server.faults = [status(503)] * 3
+        away = trained.inline(*command, code=75)
+        assert "HTTP 503" in away and "run evaluate again" in away
+        server.faults.clear()
+        said = trained.inline(*command)
+        assert len(server.requests) == 6, "three questions, and three with the video blanked"
+        trained.inline(*command)
+        assert len(server.requests) == 6, "the answers are there"
+    found = read_file(predictions(trained))
+    assert found.header["backend"] == {"kind": "openai", "model": "m", "image_format": "png"}
+    assert found.header["decoding"] == "greedy" and found.header["protocol"] == OFFICIAL.name
+    assert [row["text"] for row in found.rows] == ["4"] * 3
+    assert all(row["nll"] is None for row in found.rows)
+    assert trained.manifest("scores")["details"]["backend"] == "openai"
+    scores = json.loads((trained.root / "artifacts/scores/report.json").read_text())
+    assert scores["kinds"][0]["nll"] is None
+    everything = [path for path in trained.root.rglob("*") if path.is_file()]
+    assert "sk-not-to-be-told" not in said + away
+    assert not any(b"sk-not-to-be-told" in path.read_bytes() for path in everything)
+    refused = trained.inline(*command, "--set", "evaluate.numeric=expected_score", code=2)
+    assert "evaluate.numeric: expected_score needs the probabilities" in refused
