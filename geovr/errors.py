@@ -8,7 +8,10 @@ class UserError(Exception):
 
 
 class GateRefused(Exception):
-    """A gate, or `geovr promote`, said no. The message carries the URI of the kept report."""
+    """A gate, an evaluation with answers missing, or `geovr promote` said no.
+
+    The message carries the URI of what is kept.
+    """
 
     exit_code = 3
 

@@ -92,6 +92,8 @@ def recorded(stage: str, store: str, output: Path, run: Callable[[], object]) ->
     try:
         run()
     except GateRefused:
+        if not (output / "manifest.json").is_file():
+            raise  # an evaluation with answers missing, which reports nothing
         _keep(stage, "refused", began, time.monotonic() - clock, store, output)
         raise
     seconds = time.monotonic() - clock

@@ -13,6 +13,7 @@ import pytest
 from geovr import promotion, tracking
 from geovr.cli import app, outcome
 from geovr.errors import Interrupted, UserError
+from geovr.evaluation.protocols import FLOW
 from geovr.model_registry import CHAMPION, PREVIOUS, ModelRegistry, Version
 from geovr.promotion.champion import answers_of
 from geovr.promotion.decide import decide
@@ -73,6 +74,12 @@ def test_a_kind_that_got_worse_stops_a_better_mean(tmp_path: Path) -> None:
     assert judged(version(3, tmp_path, turn=38, path_length=29), champion).approved
 
 
+def test_the_way_of_asking_is_the_flows_where_nobody_said_otherwise() -> None:
+    assert promotion.way_of({}) == promotion.way_of({"protocol_digest": FLOW.digest})
+    ways = [{"protocol_digest": d, "backend": b} for d in "ab" for b in ("local", "openai")]
+    assert len({promotion.way_of(way) for way in ways}) == 4
+
+
 def test_floors_hold_for_the_first_version_too(tmp_path: Path) -> None:
     made = version(1, tmp_path, turn=20, path_length=30)
     assert judged(made, None, floors={"turn": 0.5, "mean": 0.62}).approved
@@ -89,7 +96,14 @@ def test_answers_to_other_questions_are_not_compared(tmp_path: Path) -> None:
         registry.ensure_version("d2", "s", run.run_id, tags)
         tags = version(3, tmp_path, turn=40).tags | {promotion.BENCHMARK_TAG: "c"}
         registry.ensure_version("d3", "s", run.run_id, tags)
-    for candidate, why in ((2, "80 questions were answered by one"), (3, "evaluate and register")):
+        # the same questions, but in other words
+        tags = version(4, tmp_path, turn=40).tags | {promotion.PROTOCOL_TAG: "p"}
+        registry.ensure_version("d4", "s", run.run_id, tags)
+    for candidate, why in (
+        (2, "80 questions were answered by one"),
+        (3, "evaluate and register"),
+        (4, "evaluate and register"),
+    ):
         with pytest.raises(promotion.GateRefused, match=f"can't be compared: .*{why}"):
             promotion.promote("m", candidate, RULES)
     assert number(registry, CHAMPION) == 1

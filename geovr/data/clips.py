@@ -24,7 +24,10 @@ CLIP_COLUMNS = (
 )  # fmt: skip
 DERIVED_COLUMNS = ("fingerprint",)
 """Follow from the object, and are no part of what the ClipSet says (data/fingerprint.py)."""
-QUESTION_COLUMNS = ("id", "clip_id", "split", "kind", "question", "options", "answer", "source")
+QUESTION_COLUMNS = (
+    "id", "clip_id", "split", "kind", "question", "options", "answer", "source", "extra",
+)  # fmt: skip
+"""ClipSets of earlier versions lack `extra`, JSON of what else a benchmark's record holds."""
 QUARANTINE_COLUMNS = ("what", "name", "reason", "remedy")
 
 

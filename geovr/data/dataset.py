@@ -5,7 +5,6 @@ A row of a batch is one clip with up to k of its questions (see data/rows.py).
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +17,7 @@ from geovr.data.batch import Batch, Targets
 from geovr.data.clips import read_clip
 from geovr.data.frames import FrameGeometry, resize_frames
 from geovr.data.input import InputConfig
-from geovr.data.order import RowSpec
+from geovr.data.order import RowSpec, shuffled_order
 from geovr.data.prefix import Branch, MediumKind, PromptTokens
 from geovr.data.prompts import NumericAnswers, answer_text, prompt_text
 from geovr.data.rows import Layout
@@ -54,6 +53,8 @@ class BatchMaker:
         view: what is shown: the video, black frames, or its frames in a random order (baselines).
         cache_mb: how much of the read clips and targets is kept in memory.
         disk: keeps what is read from a distant store.
+        prompts: the user's words for each question of the table; None: the flow's own.
+        question_first: the words stand before the clip, so that no two questions share a prefix.
     """
 
     def __init__(
@@ -72,6 +73,8 @@ class BatchMaker:
         view: View = "video",
         cache_mb: int = 1024,
         disk: ObjectCache | None = None,
+        prompts: Sequence[str] | None = None,
+        question_first: bool = False,
     ) -> None:
         self.clip_store, self.view = _kept(clips.store, disk), view
         self.clip_rows = RowsByClip(clips.index)
@@ -82,6 +85,7 @@ class BatchMaker:
         self.kept_frames = kept_frames or {}
         self.questions = Rows(questions, ("id", "question", "options", "answer"))
         self.numeric = numeric
+        self.prompts, self.question_first = prompts, question_first
         self.layout, self.camera, self.scale = layout, camera, scale
         self._cache: OrderedDict[tuple[str, str], tuple[Any, int]] = OrderedDict()
         self._cache_bytes = self._cache_left = cache_mb << 20
@@ -103,7 +107,7 @@ class BatchMaker:
             if self.view == "blank":
                 frames = torch.zeros_like(frames)
             elif self.view == "shuffled":
-                frames = frames[_shuffled(clip_id, len(frames))]
+                frames = frames[torch.from_numpy(shuffled_order(clip_id, len(frames)))]
             return (frames, clip.timestamps_T[chosen]), frames.numel()
 
         value: tuple[torch.Tensor, np.ndarray] = self._cached(("frames", clip_id), read)
@@ -146,21 +150,47 @@ class BatchMaker:
         """As `branch`, without keeping it."""
         asked = self.questions[place]
         told = answer_text(asked.answer, asked.options, self.numeric) if answered else None
-        return self.tokens.branch(prompt_text(asked.question, asked.options), told)
+        return self.tokens.branch(self.prompt(place), told, question_first=self.question_first)
+
+    def prompt(self, place: int) -> str:
+        """The user's words for a question."""
+        if self.prompts is not None:
+            return self.prompts[place]
+        asked = self.questions[place]
+        return prompt_text(asked.question, asked.options)
+
+    def branch_length(self, place: int) -> int:
+        """Tokens that a question and its answer add to what is shown."""
+        branch = self.make_branch(place, answered=True)
+        # before the clip, what stands around it may merge with a token of the question
+        own = len(self.tokens.encode(self.prompt(place))) if self.question_first else 0
+        return own + len(branch.prompt) + len(branch.answer)
 
     def batch(self, specs: Sequence[RowSpec]) -> Batch:
         """The batch for training on these rows."""
         branches = [[self.branch(q, answered=True) for q in spec.questions] for spec in specs]
         return self.batch_of([spec.clip_id for spec in specs], branches)
 
-    def batch_of(self, clip_ids: Sequence[str], branches: Sequence[Sequence[Branch]]) -> Batch:
-        """The batch of some clips with given branches."""
+    def batch_of(
+        self,
+        clip_ids: Sequence[str],
+        branches: Sequence[Sequence[Branch]],
+        asked: Sequence[int] | None = None,
+    ) -> Batch:
+        """The batch of some clips with given branches.
+
+        Args:
+            clip_ids: of each row.
+            branches: of each row.
+            asked: of each row the place of the question that stands before the clip.
+        """
         samples = []
-        for clip_id, row_branches in zip(clip_ids, branches, strict=True):
+        first = [None] * len(clip_ids) if asked is None else list(map(self.prompt, asked))
+        for clip_id, row_branches, words in zip(clip_ids, branches, first, strict=True):
             frames, times = self.frames(clip_id)
             kind = medium_kind(self.clip_rows[clip_id])
             clip = ClipInput(kind, frames, times, self.targets(clip_id))
-            samples.append(Sample((clip,), tuple(row_branches)))
+            samples.append(Sample((clip,), tuple(row_branches), words))
         return make_batch(
             samples,
             self.tokens,
@@ -181,16 +211,6 @@ class BatchMaker:
             _, (_, freed) = self._cache.popitem(last=False)
             self._cache_left += freed
         return value
-
-
-def _shuffled(clip_id: str, frames: int) -> torch.Tensor:
-    """An order of a clip's frames that is random and always the same; never the true one."""
-    seed = int.from_bytes(hashlib.sha256(clip_id.encode()).digest()[:8], "big")
-    random = np.random.default_rng(seed)
-    order = np.arange(frames)
-    while frames > 1 and (order == np.arange(frames)).all():
-        order = random.permutation(frames)
-    return torch.from_numpy(order)
 
 
 def _kept(store: Store, disk: ObjectCache | None) -> Store:

@@ -85,8 +85,7 @@ class RowLengths:
             kept = maker.kept_frames.get(clip_id, np.arange(int(row.num_frames)))
             self.prefixes[clip_id] = sample_length(maker, row, kept)
             for place in places:
-                branch = maker.make_branch(place, answered=True)
-                self.branches[place] = len(branch.prompt) + len(branch.answer)
+                self.branches[place] = maker.branch_length(place)
 
     def of(self, row: RowSpec) -> int:
         """Tokens of a row."""
@@ -114,10 +113,5 @@ def _spread(frames: int, kept: int) -> np.ndarray:
 
 def _longest_branches(maker: BatchMaker, by_clip: Mapping[str, Sequence[int]]) -> dict[str, int]:
     """Tokens of each clip's longest question with its answer."""
-
-    def length(place: int) -> int:
-        branch = maker.make_branch(place, answered=True)
-        return len(branch.prompt) + len(branch.answer)
-
     reading = tracked(by_clip.items(), "reading questions", len(by_clip), "clips")
-    return {clip_id: max(length(place) for place in places) for clip_id, places in reading}
+    return {clip_id: max(map(maker.branch_length, places)) for clip_id, places in reading}

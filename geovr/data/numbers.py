@@ -33,6 +33,15 @@ def bin_text(index: int) -> str:
     return BIN_TEXTS[index]
 
 
+def is_number(text: str) -> bool:
+    """Whether a recorded answer is a number that can be scored: finite, from zero up."""
+    try:
+        value = float(text)
+    except ValueError:
+        return False
+    return math.isfinite(value) and value >= 0
+
+
 def nearest_bin(value: float) -> int:
     """Index of the bin nearest in ratio; values outside the grid go to its ends.
 

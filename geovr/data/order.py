@@ -7,6 +7,7 @@ is the same on any number of processes, so the position in the data is one integ
 from __future__ import annotations
 
 import functools
+import hashlib
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -79,6 +80,16 @@ def questions_by_clip(questions: pd.DataFrame) -> dict[str, list[int]]:
     for place, clip_id in enumerate(questions["clip_id"]):
         by_clip.setdefault(clip_id, []).append(place)
     return by_clip
+
+
+def shuffled_order(clip_id: str, frames: int) -> np.ndarray:
+    """An order of a clip's frames that is random and always the same; never the true one."""
+    seed = int.from_bytes(hashlib.sha256(clip_id.encode()).digest()[:8], "big")
+    random = np.random.default_rng(seed)
+    order = np.arange(frames)
+    while frames > 1 and (order == np.arange(frames)).all():
+        order = random.permutation(frames)
+    return order
 
 
 def questions_that_pay(prefix: float, branch: float) -> int:

@@ -4,6 +4,9 @@ A sample shows any number of media, videos and still images, then asks. Everythi
 special token before the question is the prefix that questions share; no tokenizer merges text
 across a special token, so prefix and question tokenize apart as they do together.
 
+A question may also stand before its media, as some benchmarks have it. Its prefix is then its own,
+the question and the media up to the last one's end, and its branch only closes the turn.
+
 Shape suffixes: P tokens of the prefix, T time slots of a medium.
 """
 
@@ -17,11 +20,14 @@ from typing import Any, Literal
 
 import numpy as np
 
+from geovr.errors import UserError
+
 MediumKind = Literal["video", "images"]
 
 _MARK = "QUESTION-GOES-HERE"
 _SPECIAL = re.compile(r"<\|[^|]+\|>")
 _PADS = {"video": "<|video_pad|>", "image": "<|image_pad|>"}
+_ANY_PAD = "|".join(map(re.escape, _PADS.values()))
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,10 @@ class Prefix:
 
 @dataclass(frozen=True)
 class _Template:
-    """A chat template taken apart: text between the pads, then before and after the question."""
+    """A chat template taken apart: text between the pads, then before and after the question.
+
+    With the question first, it stands in the first piece, and only what comes after is left.
+    """
 
     pieces: tuple[str, ...]
     lead: str
@@ -84,34 +93,52 @@ class PromptTokens:
         return ids
 
     @functools.lru_cache(maxsize=256)  # noqa: B019 - as many entries as shapes of samples
-    def _template(self, kinds: tuple[str, ...]) -> _Template:
-        content = [{"type": kind} for kind in kinds] + [{"type": "text", "text": _MARK}]
+    def _template(self, kinds: tuple[str, ...], question_first: bool = False) -> _Template:
+        shown = [{"type": kind} for kind in kinds]
+        asked = [{"type": "text", "text": _MARK}]
+        content = asked + shown if question_first else shown + asked
         text: str = self.processor.apply_chat_template(
             [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
         )
+        if question_first:
+            *between, rest = re.split(_ANY_PAD, text)
+            closed = _SPECIAL.match(rest)
+            end = closed.end() if closed else 0
+            return self._checked(_Template((*between, rest[:end]), "", rest[end:]), kinds)
         before, after = text.split(_MARK)
         shared = max((match.end() for match in _SPECIAL.finditer(before)), default=0)
-        pieces = tuple(re.split("|".join(map(re.escape, _PADS.values())), before[:shared]))
-        if len(pieces) != len(kinds) + 1:
-            raise ValueError(
-                f"the chat template shows {len(pieces) - 1} of {len(kinds)} images and videos"
-            )
-        return _Template(pieces, before[shared:], after)
+        pieces = tuple(re.split(_ANY_PAD, before[:shared]))
+        return self._checked(_Template(pieces, before[shared:], after), kinds)
 
-    def branch(self, prompt: str, answer: str | None, *, media: bool = True) -> Branch:
+    def _checked(self, template: _Template, kinds: tuple[str, ...]) -> _Template:
+        found = len(template.pieces) - 1
+        if found != len(kinds):
+            raise ValueError(f"the chat template shows {found} of {len(kinds)} images and videos")
+        return template
+
+    def branch(
+        self,
+        prompt: str,
+        answer: str | None,
+        *,
+        media: bool = True,
+        question_first: bool = False,
+    ) -> Branch:
         """A question's tokens; the answer ends with end-of-turn and a newline, as in chat.
 
         Args:
             prompt: the user's words.
             answer: the assistant's; None when the model is to answer.
             media: whether the sample shows any.
+            question_first: the prompt is in the prefix already.
         """
-        template = self._template(("video",) if media else ())
-        asked = self.encode(template.lead + prompt + template.after)
+        template = self._template(("video",) if media else (), question_first)
+        text = template.after if question_first else template.lead + prompt + template.after
+        asked = self.encode(text)
         told = self.encode(answer + self.end) if answer is not None else []
         return Branch(tuple(asked), tuple(told))
 
-    def _text(self, media: Sequence[Medium], per_slot: int | None) -> str:
+    def _text(self, media: Sequence[Medium], per_slot: int | None, asked: str | None) -> str:
         """The prefix as text, with every pad of a slot, or with `per_slot` of them."""
         kinds = [
             kind
@@ -133,21 +160,32 @@ class PromptTokens:
                 for time in medium.timestamps_T
             ]
             shown.append("".join(slots))
-        pieces = self._template(tuple(kinds)).pieces
+        pieces = list(self._template(tuple(kinds), asked is not None).pieces)
+        if asked is not None:
+            if re.search(_ANY_PAD, asked):
+                raise UserError(f"a question holds a token of images or videos: {asked[:80]!r}")
+            pieces[0] = pieces[0].replace(_MARK, asked)
         return "".join(a + b for a, b in zip(pieces, [*shown, ""], strict=True))
 
-    def prefix_length(self, media: Sequence[Medium]) -> int:
+    def prefix_length(self, media: Sequence[Medium], asked: str | None = None) -> int:
         """Tokens of the prefix, without making them."""
         patches = sum(len(m.timestamps_T) * (m.grid[0] * m.grid[1] - 1) for m in media)
-        return len(self.encode(self._text(media, per_slot=1))) + patches
+        return len(self.encode(self._text(media, 1, asked))) + patches
 
-    def prefix(self, media: Sequence[Medium]) -> Prefix:
+    def prefix(self, media: Sequence[Medium], asked: str | None = None) -> Prefix:
         """The prefix of a sample that shows `media`, in their order; none for text alone.
 
         Tokens are those of the stock processor; positions are those of stock
         `get_rope_index`, computed for all tokens at once.
+
+        Args:
+            media: what is shown.
+            asked: the question that stands before them; None where questions come behind.
+
+        Raises:
+            UserError: for a question that holds a token of media itself.
         """
-        ids_P = np.asarray(self.encode(self._text(media, per_slot=None)), dtype=np.int64)
+        ids_P = np.asarray(self.encode(self._text(media, None, asked)), dtype=np.int64)
         visual_P = (ids_P == self.video_pad) | (ids_P == self.image_pad)
         runs = [medium.grid for medium in media for _ in medium.timestamps_T]
         height = np.asarray([run[0] for run in runs], dtype=np.int64)

@@ -47,6 +47,7 @@ class Question:
         answer: the option's letter, or the number as written.
         split: train or test.
         source: file:line.
+        extra: JSON of what else a benchmark's record holds.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Question:
     answer: str
     split: str
     source: str
+    extra: str | None = None
 
 
 @dataclass

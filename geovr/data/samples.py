@@ -36,10 +36,17 @@ class ClipInput:
 
 @dataclass(frozen=True)
 class Sample:
-    """Any number of clips, and questions about all of them together."""
+    """Any number of clips, and questions about all of them together.
+
+    Attributes:
+        clips: what is shown.
+        branches: the questions.
+        asked: the one question that stands before the clips; its branch only closes the turn.
+    """
 
     clips: tuple[ClipInput, ...]
     branches: tuple[Branch, ...]
+    asked: str | None = None
 
 
 def medium_of(
@@ -84,7 +91,7 @@ def make_batch(
             grids.append((len(first), H // geometry.patch, W // geometry.patch))
             targets.append(clip.targets.at(first) if clip.targets is not None else None)
         row = build_row(
-            tokens.prefix(media),
+            tokens.prefix(media, sample.asked),
             sample.branches,
             pad=tokens.pad,
             layout=layout,

@@ -114,6 +114,11 @@ def _decode_container(container: Any, sampler: SamplerConfig, limits: LimitsConf
     base = float(stream.time_base)
     times_N = (pts_N - pts_N[0]) * base
     chosen = choose_frames(times_N, duration, sampler)
+    if not len(chosen):
+        raise VideoError(
+            f"it is too short for {sampler.kind} at {sampler.fps:g} frames a second",
+            "take it out, or raise ingest.sampler.fps",
+        )
     frames = _read_frames(container, stream, pts_N, keys_N, chosen, limits.max_side)
     return Decoded(np.stack(frames), times_N[chosen], chosen, duration)
 
@@ -158,13 +163,14 @@ def _read_frames(
     """The chosen frames; only they are converted to RGB."""
     keys = np.flatnonzero(keys_N)
     longest_gop = int(np.diff(np.append(keys, len(pts_N))).max()) if len(keys) else len(pts_N)
-    stride = int(np.diff(chosen).min()) if len(chosen) > 1 else 0
+    places = np.unique(chosen)
+    stride = int(np.diff(places).min()) if len(places) > 1 else 0
     wanted = pts_N[chosen].tolist()
     found: dict[int, np.ndarray] = {}
     damaged: set[int] = set()
     if stride > longest_gop:
         # else seeking would decode each group of pictures several times
-        for place in chosen.tolist():
+        for place in places.tolist():
             before = keys[keys <= place]
             start = int(pts_N[before[-1]]) if len(before) else int(pts_N[0])
             run = _read_run(container, stream, start, pts_N, {int(pts_N[place])}, max_side)

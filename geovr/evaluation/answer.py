@@ -15,11 +15,13 @@ from geovr.artifacts import ClipSet
 from geovr.data.dataset import BatchMaker, View
 from geovr.data.input import InputConfig
 from geovr.data.lengths import frames_to_keep
-from geovr.data.numbers import BIN_TEXTS, BINS
+from geovr.data.numbers import BIN_TEXTS, BINS, is_number
 from geovr.data.order import questions_by_clip
 from geovr.data.prefix import Branch
 from geovr.data.prompts import NumericAnswers
 from geovr.evaluation.branching import SharedPrefixes
+from geovr.evaluation.generation import draws, next_token, penalised
+from geovr.evaluation.manner import Manner
 from geovr.evaluation.mra import mean_relative_accuracy
 from geovr.model.forward import load_backbone
 
@@ -30,6 +32,8 @@ NumericDecoding = Literal["greedy", "expected_score"]
 MAX_NEW_TOKENS = 16
 MOST_BRANCHES = 64
 """Questions of a clip that are asked at once; the mask grows with their square."""
+LONGEST_TOGETHER = 16_384
+"""Tokens that the answers of a clip may take at once; beyond it all but one are asked again."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +43,13 @@ class Answer:
     Attributes:
         id: of the question.
         text: the decoded answer.
-        nll: negative log-likelihood of the recorded answer's tokens, in nats.
+        nll: negative log-likelihood of the recorded answer's tokens, in nats; None where the
+            backend doesn't tell it.
     """
 
     id: str
     text: str
-    nll: float
+    nll: float | None
 
 
 class Model:
@@ -59,6 +64,12 @@ class Model:
         backbone, self.processor = load_backbone(directory)
         self.backbone: Any = backbone.to(self.device).eval()
 
+    @property
+    def ends(self) -> set[int]:
+        """Tokens at which the model's own settings end an answer."""
+        found = self.backbone.generation_config.eos_token_id
+        return set() if found is None else {found} if isinstance(found, int) else set(found)
+
 
 class Answerer:
     """Answers the questions of a few clips at a time.
@@ -70,6 +81,7 @@ class Answerer:
         numeric: greedy decoding of numbers, or the one-token value of highest expected score.
         view: what is shown of the clips.
         shown: how clips are put before the model; None: any length, each frame in its own slot.
+        manner: the words, and how answers are generated; None: the flow's.
     """
 
     def __init__(
@@ -81,7 +93,10 @@ class Answerer:
         numeric: NumericDecoding,
         view: View = "video",
         shown: InputConfig | None = None,
+        manner: Manner | None = None,
     ) -> None:
+        self.manner = manner or Manner()
+        self.generation = self.manner.generation
         shown = shown or InputConfig(max_tokens=None)
         self.backbone, self.device = model.backbone, model.device
         self.numeric = numeric
@@ -95,6 +110,8 @@ class Answerer:
             shown=shown,
             view=view,
             cache_mb=64,
+            prompts=self.manner.prompts,
+            question_first=self.manner.question_first,
         )
         self.by_clip = questions_by_clip(questions)
         self.maker.kept_frames = frames_to_keep(self.maker, self.by_clip, shown)
@@ -107,6 +124,7 @@ class Answerer:
             )
         self.bin_ids = torch.tensor([one[0] for one in ids], dtype=torch.int64)
         self.closing = len(self.tokens.encode(self.tokens.end))
+        self.ends = model.ends | {self.tokens.end_of_turn}
         # score of saying bin i when bin j is true
         self.bin_scores = torch.tensor(
             [[mean_relative_accuracy(said, true) for true in BINS] for said in BINS]
@@ -115,19 +133,30 @@ class Answerer:
     @torch.inference_mode()
     def answer(self, clip_ids: list[str], places: list[list[int]]) -> list[Answer]:
         """Answers to the questions at `places` of each clip, in that order."""
-        most = max(map(len, places))
+        wanted = [place for row in places for place in row]
+        if self.manner.question_first:
+            # each question has a prefix of its own
+            clip_ids = [c for c, row in zip(clip_ids, places, strict=True) for _ in row]
+            places = [[place] for place in wanted]
         prefixes = self._prefixes(clip_ids, places)
         begin = prefixes.mark()
         answers: dict[int, Answer] = {}
-        for start in range(0, most, MOST_BRANCHES):
-            prefixes.rewind(begin)
-            answers |= self._answer(
-                prefixes, [row[start : start + MOST_BRANCHES] for row in places]
-            )
-        return [answers[place] for row in places for place in row]
+        at_once = MOST_BRANCHES
+        left = places
+        while any(left):
+            for start in range(0, max(map(len, left)), at_once):
+                prefixes.rewind(begin)
+                answers |= self._answer(prefixes, [row[start : start + at_once] for row in left])
+            left = [[place for place in row if place not in answers] for row in left]
+            # what had to wait is long: ask no more of it than there is room for
+            at_once = max(1, min(at_once, LONGEST_TOGETHER // self.generation.max_new_tokens))
+        return [answers[place] for place in wanted]
 
     def _prefixes(self, clip_ids: list[str], places: list[list[int]]) -> SharedPrefixes:
-        """The clips' prefixes, with room for as many branches as are asked at once."""
+        """The clips' prefixes, with room for as many branches as are asked at once.
+
+        Answers that may be long seldom are, so room for all of it is not taken beforehand.
+        """
         asked = told = widest = 0
         for row in places:
             for start in range(0, len(row), MOST_BRANCHES):
@@ -135,18 +164,19 @@ class Answerer:
                 asked = max(asked, sum(len(branch.prompt) for branch in branches))
                 told = max(told, sum(len(branch.answer) for branch in branches))
                 widest = max(widest, len(branches))
-        room = asked + max(told, MAX_NEW_TOKENS * widest)
-        batch = self.maker.batch_of(clip_ids, [[] for _ in clip_ids]).to(self.device)
+        room = asked + max(told, min(self.generation.max_new_tokens, MAX_NEW_TOKENS) * widest)
+        first = [row[0] for row in places] if self.manner.question_first else None
+        batch = self.maker.batch_of(clip_ids, [[] for _ in clip_ids], first).to(self.device)
         return SharedPrefixes(self.backbone, batch, room)
 
     def _branch(self, place: int) -> Branch:
         return self.maker.branch(place, answered=True)
 
     def _answer(self, prefixes: SharedPrefixes, places: list[list[int]]) -> dict[int, Answer]:
-        """Answers to as many questions as are asked at once."""
+        """Answers to as many questions as are asked at once, but those that have to wait."""
         flat = [place for row in places for place in row]
         asked = prefixes.grow([[self._branch(place).prompt for place in row] for row in places])
-        after = prefixes.log_probs([states[-1:] for states in asked])
+        after = prefixes.logits([states[-1:] for states in asked])
         first = dict(zip(flat, after, strict=True))
         nlls = self._nlls(prefixes, places, first)
         texts = {}
@@ -158,6 +188,7 @@ class Answerer:
         return {
             place: Answer(str(self.maker.questions[place].id), texts[place], nlls[place])
             for place in flat
+            if place in texts
         }
 
     def _nlls(
@@ -168,7 +199,7 @@ class Answerer:
     ) -> dict[int, float]:
         """Of the recorded answers; what branches took in for it they forget."""
         said = {p: self._branch(p).answer[: -self.closing] for row in places for p in row}
-        chances = {p: [log_probs] for p, log_probs in first.items()}
+        chances = {p: [logits.log_softmax(-1)] for p, logits in first.items()}
         longer = [[said[p][:-1] for p in row] for row in places]
         grown = [p for row in places for p in row if len(said[p]) > 1]
         if grown:
@@ -184,8 +215,8 @@ class Answerer:
         return nlls
 
     def _is_number(self, place: int) -> bool:
-        options = self.maker.questions[place].options
-        return options is None or len(options) == 0
+        asked = self.maker.questions[place]
+        return not asked.options and is_number(asked.answer)
 
     def _generate(
         self,
@@ -194,24 +225,40 @@ class Answerer:
         first: dict[int, torch.Tensor],
         still: set[int],
     ) -> dict[int, str]:
-        """Greedy answers; all branches that are still open take in a token at a time."""
+        """Answers; all branches that are still open take in a token at a time.
+
+        When they grow long together, all but the first of a clip are given up, to be asked again.
+        """
         said: dict[int, list[int]] = {place: [] for place in still}
         after = {place: first[place] for place in still}
+        row_of = {place: r for r, row in enumerate(places) for place in row}
+        ids = {place: str(self.maker.questions[place].id) for place in still}
+        random = {place: draws(self.manner.seed, name) for place, name in ids.items()}
         while True:
-            for place, log_probs in after.items():
-                token = int(log_probs[-1].argmax())
-                if token == self.tokens.end_of_turn:
+            for place, logits in after.items():
+                seen = None
+                if penalised(self.generation):
+                    own = torch.tensor([*self._branch(place).prompt, *said[place]])
+                    seen = torch.cat([prefixes.ids_R[row_of[place]].cpu(), own])
+                token = next_token(logits[-1], self.generation, seen, random[place])
+                if token in self.ends:
                     still.discard(place)
                     continue
                 said[place].append(token)
-                if len(said[place]) == MAX_NEW_TOKENS:
+                if len(said[place]) == self.generation.max_new_tokens:
                     still.discard(place)
+            for row in places:
+                together = [place for place in row if place in still]
+                if sum(len(said[place]) for place in together) > LONGEST_TOGETHER:
+                    for place in together[1:]:
+                        still.discard(place)
+                        del said[place]
             if not still:
                 break
             states = prefixes.grow(
                 [[said[p][-1:] if p in still else [] for p in r] for r in places]
             )
             grown = [p for row in places for p in row if p in still]
-            after = dict(zip(grown, prefixes.log_probs(states), strict=True))
+            after = dict(zip(grown, prefixes.logits(states), strict=True))
         decode = self.tokens.tokenizer.decode
         return {p: decode(ids, skip_special_tokens=True).strip() for p, ids in said.items()}

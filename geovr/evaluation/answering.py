@@ -8,7 +8,8 @@ not there, and never answered twice.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from geovr.data.input import InputConfig
 from geovr.data.lengths import RowLengths
 from geovr.data.order import RowSpec
 from geovr.evaluation.answer import Answer, Answerer, Model, NumericDecoding
+from geovr.evaluation.manner import Manner
 from geovr.progress import progress
 from geovr.storage import Store
 
@@ -57,9 +59,10 @@ def cut(answerer: Answerer, batch_rows: int) -> list[Part]:
     """
     lengths = RowLengths(answerer.maker, answerer.by_clip)
     rows = []
+    most = 1 if answerer.manner.question_first else MOST_QUESTIONS
     for clip_id, places in answerer.by_clip.items():
-        for start in range(0, len(places), MOST_QUESTIONS):
-            rows.append(RowSpec(clip_id, tuple(places[start : start + MOST_QUESTIONS])))
+        for start in range(0, len(places), most):
+            rows.append(RowSpec(clip_id, tuple(places[start : start + most])))
     rows.sort(key=lambda row: (lengths.prefixes[row.clip_id], row.clip_id, row.questions))
     parts: list[Part] = []
     taken: list[RowSpec] = []
@@ -98,11 +101,12 @@ def answer_questions(
     batch_rows: int,
     view: View = "video",
     shown: InputConfig | None = None,
+    manner: Manner | None = None,
 ) -> list[Answer]:
     """Answers in the order of the table, kept nowhere; see `Answerer` for the arguments."""
     table = questions.reset_index(drop=True)
     model = Model(model_directory)
-    answerer = Answerer(model, clips, table, numeric=numeric, view=view, shown=shown)
+    answerer = Answerer(model, clips, table, numeric=numeric, view=view, shown=shown, manner=manner)
     found = {
         answer.id: answer
         for part in cut(answerer, batch_rows)
@@ -122,6 +126,7 @@ def answer_into(
     numeric: NumericDecoding,
     batch_rows: int,
     shown: InputConfig,
+    manner: Manner | None = None,
 ) -> dict[View, list[Answer]]:
     """Answers in the order of the table, kept in parts; ranks share the work by its cost.
 
@@ -137,32 +142,78 @@ def answer_into(
         numeric: how numbers are decoded.
         batch_rows: most clips in a forward pass.
         shown: how clips are put before the model.
+        manner: the words, and how answers are generated; None: the flow's.
     """
     table = questions.reset_index(drop=True)
     model = Model(model_directory)
     found: dict[View, list[Answer]] = {}
     for view in views:
-        answerer = Answerer(model, clips, table, numeric=numeric, view=view, shown=shown)
-        parts = cut(answerer, batch_rows)
-        keys = [f"{prefix}/parts/{view}-{batch_rows}-{n:06d}.json" for n in range(len(parts))]
-        there = distributed.broadcast_object(set(store.keys(f"{prefix}/parts")))
-        left = [n for n, key in enumerate(keys) if key not in there]
-        shares = distributed.balanced_shares(
-            [parts[n].cost for n in left], distributed.world_size()
+        answerer = Answerer(
+            model, clips, table, numeric=numeric, view=view, shown=shown, manner=manner
         )
-        mine = [left[place] for place in shares[distributed.rank()]]
-        asked = sum(len(row) for n in mine for row in parts[n].places)
-        what = "answer" if view == "video" else f"answer, {view}"
-        with progress(what, asked, "questions") as bar:
-            for n in mine:
-                answers = answer_part(answerer, parts[n])
-                store.put_new(keys[n], canonical_json([asdict(a) for a in answers]).encode())
-                bar.advance(len(answers))
-        distributed.barrier()
-        answers = [Answer(**told) for key in keys for told in json.loads(store.get(key))]
-        by_id = {answer.id: answer for answer in answers}
-        found[view] = [by_id[str(question_id)] for question_id in table["id"]]
+
+        def answer(part: Part, answerer: Answerer = answerer) -> list[Answer]:
+            return answer_part(answerer, part)
+
+        name = f"{view}-{batch_rows}"
+        answers = in_parts(store, prefix, name, view, cut(answerer, batch_rows), answer)
+        found[view] = [answers[str(question_id)] for question_id in table["id"]]
     return found
+
+
+def in_parts(
+    store: Store,
+    prefix: str,
+    name: str,
+    view: View,
+    parts: Sequence[Part],
+    answer: Callable[[Part], list[Answer]],
+    threads: int = 1,
+    give_up: Callable[[], None] = lambda: None,
+) -> dict[str, Answer]:
+    """Id -> answer of all parts; the ranks answer those that are not in the store.
+
+    Args:
+        store: where parts are kept.
+        prefix: of their keys.
+        name: of the way in which they were cut.
+        view: what is shown.
+        parts: all of them, the same on every rank.
+        answer: the questions of one.
+        threads: parts that a rank answers at once.
+        give_up: tells those that are running to end, when one has failed.
+    """
+    keys = [f"{prefix}/parts/{name}-{n:06d}.json" for n in range(len(parts))]
+    there = distributed.broadcast_object(set(store.keys(f"{prefix}/parts")))
+    left = [n for n, key in enumerate(keys) if key not in there]
+    shares = distributed.balanced_shares([parts[n].cost for n in left], distributed.world_size())
+    mine = [left[place] for place in shares[distributed.rank()]]
+
+    def one(n: int) -> int:
+        answers = answer(parts[n])
+        store.put_new(keys[n], canonical_json([asdict(a) for a in answers]).encode())
+        return len(answers)
+
+    asked = sum(len(row) for n in mine for row in parts[n].places)
+    what = "answer" if view == "video" else f"answer, {view}"
+    with progress(what, asked, "questions") as bar:
+        if threads == 1:
+            for n in mine:
+                bar.advance(one(n))
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                running = [pool.submit(one, n) for n in mine]
+                try:
+                    for done in as_completed(running):
+                        bar.advance(done.result())
+                except BaseException:
+                    # what has not begun is left for the next run
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    give_up()
+                    raise
+    distributed.barrier()
+    told = [Answer(**one) for key in keys for one in json.loads(store.get(key))]
+    return {answer.id: answer for answer in told}
 
 
 def remove_parts(store: Store, prefix: str) -> None:

@@ -24,7 +24,7 @@ class SharedPrefixes:
     Args:
         backbone: a prepared Qwen3VLForConditionalGeneration (see model/forward.py).
         batch: packed rows without questions, on the backbone's device.
-        room: tokens that all branches of a row may take together.
+        room: tokens that all branches of a row will likely take together.
         place_tokens: puts camera and scale tokens into embeddings, where rows have them.
     """
 
@@ -36,6 +36,9 @@ class SharedPrefixes:
         place_tokens: Callable[[torch.Tensor], torch.Tensor] | None = None,
     ) -> None:
         self.backbone, self.device = backbone, batch.input_ids_BL.device
+        tokens = batch.input_ids_BL.reshape(-1)
+        starts = zip(batch.starts_R, batch.prefixes_R, strict=True)
+        self.ids_R = [tokens[start : start + length] for start, length in starts]
         self.memory = PrefixMemory(batch.prefixes_R, room, self.device)
         self._first = batch.next_R
         self._begin = self.memory.filled
@@ -89,6 +92,11 @@ class SharedPrefixes:
         )
         flat = states_RQD.flatten(0, 1)[torch.cat(places).to(self.device)]
         return list(torch.split(flat, sizes))
+
+    def logits(self, states: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Logits (tokens, V), float32 on the CPU, after each branch's states."""
+        found = self.backbone.lm_head(torch.cat(list(states))).float().cpu()
+        return list(torch.split(found, [len(part) for part in states]))
 
     def log_probs(self, states: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Log-probabilities (tokens, V), float32 on the CPU, after each branch's states."""

@@ -1,10 +1,11 @@
 """Raw answers of an evaluation, one JSON object a line.
 
-The first line may be {"header": {..}}: all that decided what was asked and shown (see
-protocol.prediction_header). Every other line is one answer:
+The first line may be {"header": {..}}: all that decided what was asked and shown (see header.py).
+Every other line is one answer:
 
-id, clip_id, scene, kind, question, options (lettered, or null), answer, extra, text (what the model
-said), blanked_text and shuffled_text (null where they were not asked), nll, video_sha256.
+id, clip_id, scene, kind, question, options (lettered, or null), answer, extra, prompt_sha256 (of
+the words that the model was given), text (what it said), blanked_text and shuffled_text (null where
+they were not asked), nll (null where the backend doesn't tell it), video_sha256.
 
 Files of earlier versions have no header, and lack `question` and `extra`.
 """

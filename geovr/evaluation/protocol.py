@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 from typing import Protocol as TypingProtocol
 
 from pydantic import Field, model_validator
 
 from geovr.config import Config, digest
+from geovr.data.frame_places import BY_RATE, PlacesName
+from geovr.data.sampling import SamplerConfig
 from geovr.errors import UserError
 from geovr.evaluation.benchmarks.item import split_option
-from geovr.evaluation.samplers import SamplerName
 
 _PLACEHOLDER = re.compile(r"\{(question|options|letters|fps)\}")
 
@@ -65,7 +66,7 @@ class Protocol(Config):
     benchmark: str = Field(..., description="Its name in the table; its subsets are asked alike.")
     frames: int | None = Field(None, gt=0, description="Of a video; null for images.")
     fps: float | None = Field(None, gt=0, description="Frames a second, of samplers by rate.")
-    sampler: SamplerName = Field("none", description="How frames are chosen.")
+    sampler: PlacesName | Literal["none"] = Field("none", description="How frames are chosen.")
     prompts: Prompts = Prompts()
     generation: Generation = Generation()
     media: Literal["before", "after"] = Field(
@@ -77,7 +78,7 @@ class Protocol(Config):
 
     @model_validator(mode="after")
     def _complete(self) -> Protocol:
-        by_rate = self.sampler in ("fps", "fps_tail")
+        by_rate = self.sampler in BY_RATE
         if self.sampler == "none" and (self.frames or self.fps):
             raise ValueError("frames need a sampler")
         if self.sampler != "none" and (self.fps if by_rate else self.frames) is None:
@@ -88,6 +89,14 @@ class Protocol(Config):
     def digest(self) -> str:
         """sha256 of all that changes what a model is asked, shown, or lets it answer."""
         return digest(self.model_dump(mode="json", exclude={"source", "name"}))
+
+    @property
+    def sampling(self) -> SamplerConfig | None:
+        """How ingest samples videos for it; None where it shows images."""
+        if self.sampler == "none":
+            return None
+        wanted = {"fps": self.fps} if self.sampler in BY_RATE else {"num_frames": self.frames}
+        return SamplerConfig.model_validate({"kind": self.sampler, **wanted})
 
     def render(self, item: Asked, sample_fps: float | None = None) -> str:
         """The text that goes with the media.
@@ -118,35 +127,3 @@ class Protocol(Config):
         letter, text = split_option(option)
         values = {"{option}": option, "{letter}": letter, "{text}": text}
         return re.sub(r"\{\w+\}", lambda found: values[found[0]], self.prompts.option)
-
-
-def prediction_header(
-    protocol: Protocol,
-    *,
-    revision: str | None,
-    clips: Mapping[str, tuple[str, Sequence[int]]],
-    model_digest: str,
-) -> dict[str, Any]:
-    """What stands at the head of a prediction file, so that its score can be judged later.
-
-    Args:
-        protocol: that was followed.
-        revision: of the benchmark; None for a directory that no fetch recorded.
-        clips: clip id -> sha256 of the video, places of the frames that were shown.
-        model_digest: of the checkpoint.
-    """
-    return {
-        "schema": 1,
-        "benchmark": protocol.benchmark,
-        "revision": revision,
-        "protocol": protocol.name,
-        "protocol_digest": protocol.digest,
-        "prompts": protocol.prompts.model_dump(mode="json"),
-        "sampler": {"name": protocol.sampler, "frames": protocol.frames, "fps": protocol.fps},
-        "generation": protocol.generation.model_dump(mode="json"),
-        "clips": {
-            clip_id: {"sha256": sha256, "frame_indices": [int(place) for place in places]}
-            for clip_id, (sha256, places) in sorted(clips.items())
-        },
-        "model_digest": model_digest,
-    }

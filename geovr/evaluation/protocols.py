@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from geovr.data.prompts import LETTER, NUMBER
 from geovr.errors import UserError
 from geovr.evaluation.protocol import Generation, Prompts, Protocol
 
@@ -230,6 +231,16 @@ _ALL = (
         source="lmms-eval tasks/blink",
     ),
 )
+FLOW = Protocol(
+    name="flow",
+    benchmark="",
+    prompts=Prompts(
+        number=f"{{question}}\n{NUMBER}", choice=f"{{question}}\nOptions:\n{{options}}\n{LETTER}"
+    ),
+    source="geovr/data/prompts.py: the words of training",
+)
+"""How the flow asks when no other protocol is named: any benchmark, any frames."""
+
 PROTOCOLS: Mapping[str, Protocol] = {protocol.name: protocol for protocol in _ALL}
 
 
@@ -239,6 +250,8 @@ def protocol_named(name: str) -> Protocol:
     Raises:
         UserError: listing what is known.
     """
+    if name == FLOW.name:
+        return FLOW
     if name not in PROTOCOLS:
         raise UserError(f"{name}: no such protocol; known are {', '.join(PROTOCOLS)}")
     return PROTOCOLS[name]

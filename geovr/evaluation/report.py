@@ -35,7 +35,8 @@ class KindScore(BaseModel):
     most_frequent: float
     blanked: float | None
     shuffled: float | None = None
-    nll: float
+    nll: float | None
+    """None where the backend doesn't tell it."""
     over_constant: Interval
     """Difference to the best constant, item by item."""
 
@@ -61,6 +62,13 @@ class Scores(BaseModel):
     headline_name: str = "geometric kinds"
     """What those kinds are called together."""
     note: str | None
+    published: int | None = None
+    """Questions of the benchmark, those included that ingest put aside."""
+
+    @property
+    def coverage_told(self) -> str:
+        """How many of the benchmark's questions were answered, in words."""
+        return f"{self.items:,} of {self.published or self.items:,} questions answered"
 
 
 def item_scores(questions: pd.DataFrame, texts: list[str]) -> np.ndarray:
@@ -100,6 +108,7 @@ def make_scores(
     binned: bool,
     resamples: int,
     seed: int,
+    published: int | None = None,
 ) -> Scores:
     """Score the model's answers and the baselines'.
 
@@ -108,11 +117,12 @@ def make_scores(
         test: the benchmark's questions.
         scenes: scene of each test question.
         answers: texts of `model` and, where they were run, of `blanked` and `shuffled`.
-        nll: of the recorded answers.
+        nll: of the recorded answers; NaN where it isn't known.
         benchmark_digest: of the benchmark.
         binned: whether numbers were decoded by expected score.
         resamples: of the bootstrap.
         seed: of the bootstrap.
+        published: questions of the benchmark.
     """
     from geovr.evaluation.scorers import parse_number
 
@@ -140,7 +150,7 @@ def make_scores(
             most_frequent=mean("most_frequent"),
             blanked=mean("blanked") if "blanked" in scored else None,
             shuffled=mean("shuffled") if "shuffled" in scored else None,
-            nll=float(nll[inside].mean()),
+            nll=None if np.isnan(nll[inside]).any() else float(nll[inside].mean()),
             over_constant=bootstrap.groups_mean(difference, masks, weights),
         )
 
@@ -162,6 +172,7 @@ def make_scores(
         headline_kinds=head.kinds,
         headline_name=head.name,
         note=BINNED_NOTE if binned else None,
+        published=published,
     )
 
 
@@ -216,7 +227,8 @@ def render_table(scores: Scores) -> Table:
     from rich.table import Table
 
     table = Table(
-        title="Scores on held-out scenes, in percent", caption=f"{LEGEND} {scores.note or ''}"
+        title="Scores on held-out scenes, in percent",
+        caption=f"{scores.coverage_told}. {LEGEND} {scores.note or ''}",
     )
     for heading in HEADINGS:
         justify: Literal["left", "right"] = "left" if heading in ("kind", "verdict") else "right"
@@ -229,7 +241,8 @@ def render_table(scores: Scores) -> Table:
 def render_markdown(scores: Scores) -> str:
     """The table as Markdown."""
     rows = [list(HEADINGS), ["---"] * len(HEADINGS), *table_lines(scores)]
-    text = LEGEND + "\n\n" + "\n".join("| " + " | ".join(cells) + " |" for cells in rows) + "\n"
+    told = f"{scores.coverage_told}. {LEGEND}"
+    text = told + "\n\n" + "\n".join("| " + " | ".join(cells) + " |" for cells in rows) + "\n"
     return text + (f"\n{scores.note}\n" if scores.note else "")
 
 
@@ -241,9 +254,10 @@ def metrics(scores: Scores, answered: int | None = None) -> dict[str, float]:
         answered: questions with an answer; all of them when not given.
     """
     head = scores.headline
+    answered = scores.items if answered is None else answered
     flat = {
-        "eval/coverage": (scores.items if answered is None else answered) / scores.items,
         "eval/unparsed": float(scores.unparsed),
+        "eval/coverage": answered / (scores.published or scores.items),
     }
     for name, line in (("mean", head), *((metric_name(line.kind), line) for line in scores.kinds)):
         flat |= {
@@ -254,8 +268,9 @@ def metrics(scores: Scores, answered: int | None = None) -> dict[str, float]:
             f"eval/{name}_over_constant": line.over_constant.mean,
             f"eval/{name}_over_constant_low": line.over_constant.low,
             f"eval/{name}_over_constant_high": line.over_constant.high,
-            f"eval/{name}_nll": line.nll,
         }
+        if line.nll is not None:
+            flat[f"eval/{name}_nll"] = line.nll
         baselines = {"blanked": line.blanked, "shuffled": line.shuffled}
         flat |= {f"eval/{name}_{b}": share for b, share in baselines.items() if share is not None}
     return flat

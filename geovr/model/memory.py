@@ -30,7 +30,7 @@ class PrefixMemory:
 
     Args:
         prefixes: tokens of each row's prefix.
-        room: tokens that a row may take in behind it, padding included.
+        room: tokens that a row will likely take in behind it, padding included; more cost a copy.
         device: of the model.
     """
 
@@ -65,19 +65,23 @@ class PrefixMemory:
         self._layers[layer] = kept
 
     def begin(self, segment_RQ: torch.Tensor) -> None:
-        """Say to which branch each token of the coming step belongs; PAD where there is none.
-
-        Raises:
-            ValueError: when the room is used up.
-        """
-        Q, end = segment_RQ.shape[1], self.filled + segment_RQ.shape[1]
+        """Say to which branch each token of the coming step belongs; PAD where there is none."""
+        end = self.filled + segment_RQ.shape[1]
         if end > self.segment_RS.shape[1]:
-            raise ValueError(f"memory: {Q} more tokens don't fit the room of {self.room}")
+            self._widen(end)
         self.segment_RS[:, self.filled : end] = segment_RQ
         key, query = self.segment_RS[:, None, :end], segment_RQ[:, :, None]
         places = torch.arange(end, device=segment_RQ.device)
         earlier = places[None] <= places[self.filled :, None]
         self._mask = ((key == PREFIX) | (key == query)) & earlier
+
+    def _widen(self, least: int) -> None:
+        """Make room for so many places, and for half as many answers again."""
+        more = max(least - self.segment_RS.shape[1], self.room // 2)
+        self.room += more
+        self.segment_RS = F.pad(self.segment_RS, (0, more), value=_UNUSED)
+        for layer, (key, value) in self._layers.items():
+            self._layers[layer] = F.pad(key, (0, 0, 0, more)), F.pad(value, (0, 0, 0, more))
 
     def end(self) -> None:
         """Keep what the step brought."""

@@ -56,7 +56,9 @@ class DataOptions(Config):
 
 def frames_of(sampler: SamplerConfig, seconds: float) -> int:
     """Frames that a sampler takes of a video of so many seconds."""
-    if sampler.kind == "uniform":
+    if sampler.kind in ("fps_floor", "fps_tail"):
+        return max(1, int(seconds * sampler.fps))
+    if sampler.kind != "fps":
         return sampler.num_frames
     return min(max(round(seconds * sampler.fps), sampler.min_frames), sampler.max_frames)
 

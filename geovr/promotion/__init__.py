@@ -9,19 +9,21 @@ from geovr.model_registry import CHALLENGER, CHAMPION, PREVIOUS, ModelRegistry, 
 from geovr.promotion.champion import (
     BENCHMARK_TAG,
     EVALUATION_TAG,
+    PROTOCOL_TAG,
     REPORT_TAG,
     SHA_TAG,
     STORE_TAG,
     answers_of,
     answers_on_the_benchmark_of,
+    way_of,
 )
 from geovr.promotion.decide import Answers, Decision, decide
 from geovr.promotion.lease import lease
 from geovr.promotion.policy import PromotionPolicy
 
 __all__ = [
-    "BENCHMARK_TAG", "DECISION_TAG", "EVALUATION_TAG", "PROFILE_TAG", "REPORT_TAG", "SHA_TAG",
-    "STORE_TAG", "Decision", "PromotionPolicy", "judge", "promote", "rollback",
+    "BENCHMARK_TAG", "DECISION_TAG", "EVALUATION_TAG", "PROFILE_TAG", "PROTOCOL_TAG", "REPORT_TAG",
+    "SHA_TAG", "STORE_TAG", "Decision", "PromotionPolicy", "judge", "promote", "rollback", "way_of",
 ]  # fmt: skip
 
 DECISION_TAG = "geovr.decision"

@@ -11,15 +11,25 @@ from geovr.artifacts import Checkpoint, ClipSet
 from geovr.errors import UserError
 from geovr.evaluation.asking import AskConfig, ensure_answers, plan
 from geovr.evaluation.predictions import read_predictions
+from geovr.evaluation.protocols import FLOW
 from geovr.model_registry import CHECKPOINT_TAG, Version
 from geovr.storage import Store
 
 BENCHMARK_TAG = "geovr.benchmark"
+PROTOCOL_TAG = "geovr.protocol"
+"""How the benchmark was asked (`way_of`); versions without it were asked as the flow asks."""
 EVALUATION_TAG = "geovr.evaluation"
 STORE_TAG = "geovr.store"
 SHA_TAG = "geovr.predictions_sha256"
 REPORT_TAG = "geovr.evaluation_report"
 """Content digest of the EvalReport."""
+
+
+def way_of(evaluated: dict[str, Any]) -> str:
+    """How a model was asked, by the details of its EvalReport: only what is alike is compared."""
+    served = evaluated.get("backend", "local")
+    digest: str = evaluated.get("protocol_digest", FLOW.digest)
+    return digest if served == "local" else f"{digest} {served}"
 
 
 def answers_of(version: Version) -> list[dict[str, Any]]:
@@ -32,10 +42,12 @@ def answers_on_the_benchmark_of(candidate: Version, champion: Version) -> list[d
     """The champion's answers to the candidate's benchmark, asked again where there are none.
 
     Raises:
-        UserError: when its checkpoint, or the candidate's clips, are no longer in their store.
+        UserError: when its checkpoint, or the candidate's clips, are no longer in their store, or
+            the candidate was asked through a server, which knows no champion.
     """
     ours = candidate.tags.get(BENCHMARK_TAG)
-    if ours is not None and ours == champion.tags.get(BENCHMARK_TAG):
+    ways = [version.tags.get(PROTOCOL_TAG, FLOW.digest) for version in (candidate, champion)]
+    if ours is not None and ours == champion.tags.get(BENCHMARK_TAG) and ways[0] == ways[1]:
         return answers_of(champion)
     uris = (candidate.tags.get(STORE_TAG), champion.tags.get(STORE_TAG))
     stores = [Store.open(uri) for uri in dict.fromkeys(uris) if uri]
@@ -57,9 +69,16 @@ def answers_on_the_benchmark_of(candidate: Version, champion: Version) -> list[d
             )
     assert clips_kept is not None and checkpoint_kept is not None
     fields = {k: v for k, v in manifest.config.items() if k in AskConfig.model_fields}
+    config = AskConfig.model_validate(fields)
+    if config.backend.kind != "local":
+        raise UserError(
+            f"version {candidate.number} was evaluated through a server, where version"
+            f" {champion.number} isn't; evaluate both with evaluate.backend.kind: local, or the"
+            " champion through its own server, and register again"
+        )
     with tempfile.TemporaryDirectory(prefix="geovr-") as scratch:
         clips = clips_kept.open(ClipSet, Path(scratch) / "clips")
         checkpoint = checkpoint_kept.open(Checkpoint, Path(scratch) / "checkpoint")
-        asked = plan(AskConfig.model_validate(fields), clips, checkpoint)
+        asked = plan(config, clips, checkpoint)
         ensure_answers(asked, clips, checkpoint, stores[0])
     return read_predictions(stores[0], asked.key)

@@ -25,7 +25,7 @@ class Answer:
         said: what the model answered.
         truth: the recorded answer.
         score: from 0 to 1.
-        nll: negative log-likelihood of the recorded answer, nats.
+        nll: negative log-likelihood of the recorded answer, nats; None where it isn't known.
     """
 
     clip_id: str
@@ -35,7 +35,7 @@ class Answer:
     said: str
     truth: str
     score: float
-    nll: float
+    nll: float | None
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def scored_answers(run: Run) -> tuple[list[Answer], str | None]:
                 nll=one["nll"],
             )
         )
-    answers.sort(key=lambda a: (a.score, -a.nll, a.kind, a.clip_id))
+    answers.sort(key=lambda a: (a.score, -(a.nll or 0.0), a.kind, a.clip_id))
     return answers, None
 
 

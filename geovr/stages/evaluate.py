@@ -4,8 +4,9 @@ Answers are kept raw in the store under evaluation/<key>; scoring reads them fro
 can be made again without asking the model again. With ground truth, the numbers of the heads'
 depth, camera path and scale are kept beside them, and stand in the report's geometry.json.
 
-details of the EvalReport: key, benchmark_digest, predictions_key, predictions_sha256, headline,
-over_constant, mlflow_run_id (the training's run), evaluation_run_id (its own; see
+details of the EvalReport: key, benchmark_digest, benchmark (name), revision, protocol,
+protocol_digest, backend (its kind), coverage (answered, of), predictions_key, predictions_sha256,
+headline, over_constant, mlflow_run_id (the training's run), evaluation_run_id (its own; see
 evaluation/tracked.py).
 """
 
@@ -20,9 +21,10 @@ from pydantic import Field
 
 from geovr.artifacts import Checkpoint, ClipSet, EvalReport, start_output
 from geovr.config import StageConfig
-from geovr.evaluation.asking import AskConfig, Plan, check_complete, ensure_answers, plan
+from geovr.evaluation.asking import AskConfig, Plan, ensure_answers, plan
+from geovr.evaluation.complete import check_complete
 from geovr.evaluation.geometry.config import GeometryConfig
-from geovr.evaluation.predictions import predictions_key, read_predictions
+from geovr.evaluation.predictions import predictions_key, read
 from geovr.launch_config import LaunchConfig
 from geovr.storage import Store, sha256_bytes, write_atomic
 
@@ -38,7 +40,6 @@ class EvaluateConfig(StageConfig, AskConfig):
 
     geometry: GeometryConfig = GeometryConfig()
     resamples: int = Field(2000, gt=0, description="Of the bootstrap.")
-    seed: int = Field(0, ge=0, description="Of the bootstrap.")
     log_predictions_mb: float = Field(
         64.0,
         ge=0,
@@ -54,12 +55,16 @@ def evaluate(
     """Answer the benchmark's questions, score the answers, measure what the heads say, and report.
 
     Raises:
-        UserError: when the split has no question.
+        UserError: when the split has no question, or the clips are not what the protocol shows.
+        GateRefused: when a question has no answer, or more than one.
     """
     from geovr import distributed
     from geovr.evaluation.geometry.run import measure, prepare
 
     asked = plan(config, clips, checkpoint)
+    if distributed.rank() == 0:
+        # what an earlier run left is not this run's, should this one be refused
+        start_output(output)
     store = Store.open(config.store)
     with distributed.process_group():
         work = prepare(config.geometry, asked, clips, checkpoint)
@@ -84,14 +89,16 @@ def _report(
 ) -> None:
     import numpy as np
 
+    from geovr.evaluation.coverage import questions_of
     from geovr.evaluation.geometry import report as geometry_report
     from geovr.evaluation.report import make_scores, metrics, render_markdown
     from geovr.evaluation.tracked import log_evaluation
     from geovr.report.make import report_tags
 
     test, key, benchmark = asked.test, asked.key, asked.benchmark_digest
-    predictions = read_predictions(store, key)
-    check_complete(predictions, test)
+    found = read(store, key)
+    check_complete(found, list(test["id"]), asked.header, store.uri_of(predictions_key(key)))
+    predictions = found.rows
     answers = {"model": [p["text"] for p in predictions]}
     if config.blanked:
         answers["blanked"] = [p["blanked_text"] for p in predictions]
@@ -102,19 +109,26 @@ def _report(
         test,
         np.asarray(test["scene"]),
         answers,
-        np.asarray([p["nll"] for p in predictions]),
+        np.asarray([p["nll"] for p in predictions], dtype=float),
         benchmark_digest=benchmark,
         binned=asked.numeric == "expected_score",
         resamples=config.resamples,
         seed=config.seed,
+        published=questions_of(clips, config.split),
     )
-    directory = start_output(output)
+    directory = output
     write_atomic(directory / "report.json", (scores.model_dump_json(indent=2) + "\n").encode())
     write_atomic(directory / "table.md", render_markdown(scores).encode())
     content = json.loads(scores.model_dump_json()) | geometry_report.write(geometry, directory)
     details = {
         "key": key,
         "benchmark_digest": benchmark,
+        "benchmark": asked.header["benchmark"],
+        "revision": asked.header["revision"],
+        "protocol": asked.protocol.name,
+        "protocol_digest": asked.protocol.digest,
+        "backend": asked.backend.kind,
+        "coverage": {"answered": scores.items, "of": scores.published},
         "predictions_key": predictions_key(key),
         "predictions_sha256": sha256_bytes(store.get(predictions_key(key))),
         "headline": scores.headline.score.mean,
@@ -145,8 +159,8 @@ def _report(
     )
     head = scores.headline
     log.info(
-        "evaluate: %d questions, %d unparsed; mean %.1f, best constant %.1f, %s",
-        len(test),
+        "evaluate: %s, %d unparsed; mean %.1f, best constant %.1f, %s",
+        scores.coverage_told,
         scores.unparsed,
         100 * head.score.mean,
         100 * head.best_constant,

@@ -3,7 +3,8 @@
 Every input is used, or put aside by name with a reason; the counts add up. Clip objects are named
 by the video's bytes and the sampler, so a rerun decodes only what is new.
 
-details of the ClipSet: sampler, sampler_key, dvc, benchmark, fingerprint, decoded, reused.
+details of the ClipSet: sampler, sampler_key, dvc, benchmark (name, revision, number of questions),
+protocol, fingerprint, decoded, reused.
 """
 
 from __future__ import annotations
@@ -73,10 +74,29 @@ class IngestConfig(StageConfig):
         None, description="A published benchmark: its questions, and the media they are about."
     )
     sampler: SamplerConfig = SamplerConfig()
+    protocol: str | None = Field(
+        None,
+        description="Sample videos as this protocol of the benchmark does, such as"
+        " vsi-bench/official (docs/benchmarks.md); it stands above `sampler`.",
+    )
     limits: LimitsConfig = LimitsConfig()
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1, gt=0, description="Decoding processes."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sampler_of_the_protocol(cls, values: Any) -> Any:
+        # `sampler` then says what holds, in keys, manifests and messages
+        if not isinstance(values, dict) or not isinstance(values.get("protocol"), str):
+            return values
+        from geovr.evaluation.protocols import protocol_named
+
+        try:
+            sampler = protocol_named(values["protocol"]).sampling
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        return values | ({} if sampler is None else {"sampler": sampler.model_dump()})
 
     @model_validator(mode="after")
     def _one_source(self) -> IngestConfig:
@@ -84,6 +104,17 @@ class IngestConfig(StageConfig):
             raise ValueError("give one of `videos` (with or without `dvc`), `clips`, `benchmark`")
         if self.benchmark is not None and (self.questions or self.dvc is not None):
             raise ValueError("a benchmark brings its own questions, and is no path of `dvc`")
+        if self.protocol is not None:
+            from geovr.evaluation.protocols import protocols_of
+
+            if self.benchmark is None:
+                raise ValueError("`protocol` says how a `benchmark` is sampled, so give that too")
+            known = protocols_of(self.benchmark.name)
+            if known and self.protocol not in known:
+                raise ValueError(
+                    f"{self.protocol} is no protocol of {self.benchmark.name}; its own are"
+                    f" {', '.join(known)}"
+                )
         return self
 
 
@@ -145,7 +176,9 @@ def _benchmark(config: IngestConfig, source: BenchmarkSource, output: Path) -> C
     quarantine += [_aside("question", *fault) for fault in found.faults]
     rows, failed, decoded = _decode_all(config, media, sources)
     joined, orphans = _join(found.questions, rows, sources)
-    version = {"benchmark": found.name, "revision": found.revision}
+    version = {
+        "benchmark": found.name, "revision": found.revision, "questions": found.published,
+    }  # fmt: skip
     quarantine += failed + orphans
     return _write(config, output, None, rows, joined, quarantine, decoded, version)
 
@@ -272,7 +305,7 @@ def sampler_key(config: IngestConfig) -> str:
 
     return digest(
         {
-            "sampler": config.sampler.model_dump(),
+            "sampler": config.sampler.identity(),
             "max_side": config.limits.max_side,
             "code": CODE_VERSION,
         }
@@ -414,7 +447,13 @@ def _question_row(question: Question, clip_id: str) -> dict[str, Any]:
         "options": list(question.options) if question.options is not None else None,
         "answer": question.answer,
         "source": question.source,
+        "extra": question.extra,
     }
+
+
+def _without_nothing(row: dict[str, Any]) -> dict[str, Any]:
+    """A question as the digest sees it: one without `extra` is what it was before there was any."""
+    return {name: value for name, value in row.items() if name != "extra" or value is not None}
 
 
 def _write(
@@ -463,7 +502,7 @@ def _write(
         store=Store.open(config.store).uri,
         content={
             "clips": index_content(rows, ("video_uri", *DERIVED_COLUMNS)),
-            "questions": index_content(questions, ("source",)),
+            "questions": index_content(list(map(_without_nothing, questions)), ("source",)),
         },
         details={
             "sampler": config.sampler.model_dump(),
@@ -471,6 +510,7 @@ def _write(
             "dvc": version,
             "benchmark": benchmark,
             "fingerprint": fingerprint.VERSION,
+            "protocol": config.protocol,
             "decoded": decoded,
             "reused": len(rows) - decoded,
         },

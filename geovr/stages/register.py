@@ -76,6 +76,7 @@ def register(
         "geovr.mean_score": f"{evaluated['headline']:.4f}",
         promotion.PROFILE_TAG: str(config.require_commercial_use).lower(),
         promotion.BENCHMARK_TAG: evaluated["benchmark_digest"],
+        promotion.PROTOCOL_TAG: promotion.way_of(evaluated),
         promotion.EVALUATION_TAG: evaluated["key"],
         promotion.STORE_TAG: evaluation.manifest.store,
         promotion.SHA_TAG: evaluated["predictions_sha256"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -16,6 +15,7 @@ from geovr.data.input import InputConfig
 from geovr.evaluation import answering
 from geovr.evaluation.answer import Answerer, Model
 from geovr.evaluation.answering import answer_into, answer_questions, cut
+from geovr.evaluation.predictions import read_file
 from geovr.storage import Store
 from tests.workspace import Workspace
 
@@ -152,7 +152,7 @@ def test_one_of_two_processes_is_killed_and_a_rerun_ends_with_the_same_bytes(
         for path in (workspace.root / ".geovr" / store).glob("evaluation/*/geometry/*/clips.jsonl")
     ]
     assert len(measured) == 2 and measured[0] == measured[1]
-    ids = [json.loads(line)["id"] for line in found.read_text().splitlines()]
+    ids = [row["id"] for row in read_file(found).rows]
     assert len(set(ids)) == len(ids) == workspace.manifest("other")["counts"]["questions"]
 
 

@@ -9,12 +9,16 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from geovr.data.input import InputConfig
+from geovr.data.prompts import prompt_text
 from geovr.errors import UserError
+from geovr.evaluation.backend import BackendConfig
 from geovr.evaluation.benchmarks.item import BenchmarkItem
 from geovr.evaluation.benchmarks.reader import read
 from geovr.evaluation.benchmarks.table import BENCHMARKS, DATASETS
-from geovr.evaluation.protocol import Generation, Prompts, Protocol, prediction_header
-from geovr.evaluation.protocols import PROTOCOLS, protocol_named, protocols_of
+from geovr.evaluation.header import prediction_header
+from geovr.evaluation.protocol import Generation, Prompts, Protocol
+from geovr.evaluation.protocols import FLOW, PROTOCOLS, protocol_named, protocols_of
 from tests import published
 from tests.workspace import REPOSITORY
 
@@ -97,6 +101,12 @@ def test_sti_bench_tells_the_sampled_rate_and_writes_options_without_a_full_stop
         protocol.render(row)
 
 
+def test_the_flows_own_protocol_says_what_training_says() -> None:
+    for row in (Row("How {fps} many?"), Row("Where?", TWO), Row("Where?", ())):
+        assert FLOW.render(row) == prompt_text(row.question, row.options)
+    assert protocol_named("flow") is FLOW and "flow" not in PROTOCOLS
+
+
 def test_a_question_with_braces_is_put_in_as_it_is() -> None:
     row = Row("What is {options} or {question}?", TWO)
     assert "What is {options} or {question}?\nA. left" in protocol_named(
@@ -148,7 +158,11 @@ def test_the_digest_hangs_on_all_that_changes_an_answer_and_on_nothing_else() ->
 
 
 def test_a_protocol_that_makes_no_sense_is_refused() -> None:
-    for values in ({"frames": 8}, {"sampler": "fps", "frames": 8}, {"sampler": "uniform_tail"}):
+    for values in (
+        {"frames": 8},
+        {"sampler": "fps_tail", "frames": 8},
+        {"sampler": "uniform_tail"},
+    ):
         with pytest.raises(ValidationError, match=r"frames need a sampler|needs"):
             Protocol(name="x/y", benchmark="x", **values)  # type: ignore[arg-type]
     with pytest.raises(UserError, match=r"no such protocol; known are vsi-bench/official"):
@@ -158,12 +172,16 @@ def test_a_protocol_that_makes_no_sense_is_refused() -> None:
 def test_the_head_of_a_prediction_file() -> None:
     protocol = protocol_named("vsi-bench/geovr-paper")
     head = prediction_header(
-        protocol, revision="c" * 40, clips={"b": ("2" * 64, [0, 5]), "a": ("1" * 64, [3])},
-        model_digest="m" * 64,
+        protocol, benchmark="vsi-bench", benchmark_digest="d" * 64, revision="c" * 40,
+        sampler={"kind": "linspace_round", "num_frames": 128, "max_side": 1024},
+        clips={"b": ("2" * 64, [0, 5]), "a": ("1" * 64, [3])}, model_digest="m" * 64,
+        decoding="sampled", shown=InputConfig(), views=("video",), batch_rows=4, seed=3,
+        backend=BackendConfig(), ids=["1", "0"], questions_sha256="q" * 64,
     )  # fmt: skip
     assert json.loads(json.dumps(head)) == head
     assert head["protocol_digest"] == protocol.digest and head["revision"] == "c" * 40
-    assert head["sampler"] == {"name": "linspace_round", "frames": 128, "fps": None}
+    assert head["sampler"] == {"kind": "linspace_round", "num_frames": 128, "max_side": 1024}
+    assert head["questions"] == 2 and head["seed"] == 3 and head["backend"] == {"kind": "local"}
     assert head["generation"]["temperature"] == 0.7 and head["model_digest"] == "m" * 64
     assert list(head["clips"]) == ["a", "b"]
     assert head["clips"]["b"] == {"sha256": "2" * 64, "frame_indices": [0, 5]}

@@ -9,7 +9,7 @@ import pytest
 from geovr.evaluation.baselines import best_constant, most_frequent
 from geovr.evaluation.kinds import VSI_BENCH, headline
 from geovr.evaluation.mra import mean_relative_accuracy
-from geovr.evaluation.report import make_scores, render_markdown
+from geovr.evaluation.report import Scores, make_scores, metrics, render_markdown
 from geovr.evaluation.statistics import Interval, SceneBootstrap
 
 RANDOM = np.random.default_rng(5)
@@ -65,6 +65,26 @@ def benchmark(scenes: int) -> pd.DataFrame:
             kind = f"object_rel_direction_{level}"
             rows.append((f"{level}{n}", kind, ["A. l", "B. r"], "A", f"s{n}"))
     return pd.DataFrame(rows, columns=["id", "kind", "options", "answer", "scene"])
+
+
+def test_coverage_is_told_and_a_likelihood_that_nobody_knows_is_left_out() -> None:
+    test = benchmark(4)
+    told = np.zeros(len(test))
+    told[test["kind"] == "turn"] = np.nan
+    scores = make_scores(
+        test, test, np.asarray(test["scene"]), {"model": list(test["answer"])}, told,
+        benchmark_digest="d", binned=False, resamples=50, seed=0, published=30,
+    )  # fmt: skip
+    flat = metrics(scores)
+    assert flat["eval/coverage"] == pytest.approx(24 / 30)
+    assert "eval/turn_nll" not in flat and flat["eval/dominant_colour_nll"] == 0.0
+    assert render_markdown(scores).startswith("24 of 30 questions answered. ")
+    again = Scores.model_validate_json(scores.model_dump_json())
+    assert again == scores and again.kinds[1].nll is None
+    # a report of an earlier version
+    old = Scores.model_validate({k: v for k, v in again.model_dump().items() if k != "published"})
+    assert old.coverage_told == "24 of 24 questions answered"
+    assert metrics(old)["eval/coverage"] == 1.0
 
 
 def test_a_report_says_who_is_above_what() -> None:

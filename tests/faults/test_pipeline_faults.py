@@ -9,7 +9,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,8 +17,9 @@ from components.check_clips import check_clips
 from components.ingest import ingest
 from geovr.artifacts import ClipSet
 from geovr.config import apply_overrides, read_params, stage_values
-from geovr.errors import UserError
-from geovr.evaluation import asking
+from geovr.errors import GateRefused, UserError
+from geovr.evaluation.complete import check_complete
+from geovr.evaluation.predictions import Predictions
 from geovr.stages.ingest import IngestConfig
 from tests.media import write_video
 from tests.workspace import Workspace
@@ -31,17 +31,24 @@ FOUR = [0.5 * n for n in range(4)]
 @pytest.mark.parametrize(
     ("answers", "told"),
     [
-        (["a", "b", "b"], r"3 answers to 2 questions; missing: \[\], twice: \['b'\]"),
-        (["a", "a"], r"2 answers to 2 questions; missing: \['b'\], twice: \['a'\]"),
-        (["a"], r"1 answers to 2 questions; missing: \['b'\], twice: \[\]"),
-        (["a", "c"], r"missing: \['b'\]"),
+        (["a", "b", "b"], "3 answers to 2 questions; 0 missing; 1 twice: b; 0 extra"),
+        (["a", "a"], "2 answers to 2 questions; 1 missing: b; 1 twice: a; 0 extra"),
+        (["a"], "1 answers to 2 questions; 1 missing: b; 0 twice; 0 extra"),
+        (["a", "c"], "1 missing: b; 0 twice; 1 extra: c"),
+        (["b", "a"], "another order"),
     ],
 )
 def test_every_question_has_one_answer(answers: list[str], told: str) -> None:
-    test = pd.DataFrame({"id": ["a", "b"]})
-    with pytest.raises(UserError, match=told):
-        asking.check_complete([{"id": name} for name in answers], test)
-    asking.check_complete([{"id": "a"}, {"id": "b"}], test)
+    def check(ids: list[str], header: dict[str, Any]) -> None:
+        found = Predictions(header, [{"id": name} for name in ids])
+        check_complete(found, ["a", "b"], {"questions": 2, "protocol": "flow"}, "p.jsonl")
+
+    header = {"questions": 2, "protocol": "flow"}
+    with pytest.raises(GateRefused, match=f"^p.jsonl: .*{told}.*run evaluate again$"):
+        check(answers, header)
+    check(["a", "b"], header)
+    with pytest.raises(GateRefused, match=r"header is not .*: protocol, seed differ"):
+        check(["a", "b"], {"questions": 2, "protocol": "x", "seed": 1})
 
 
 def component(function: Any, output: Path, **arguments: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from geovr.artifacts import ClipSet
+from geovr.evaluation.predictions import read_file
 from tests.workspace import Workspace
 
 
@@ -18,7 +19,7 @@ def heard(flown: Workspace) -> list[dict[str, Any]]:
     """A question of each kind, with its options, video and the recorded answer."""
     clips = ClipSet.load(flown.root / "artifacts/clips")
     (kept,) = (flown.root / ".geovr/store/evaluation").glob("*/predictions.jsonl")
-    said = {row["id"]: row["text"] for row in map(json.loads, kept.read_text().splitlines())}
+    said = {row["id"]: row["text"] for row in read_file(kept).rows}
     table = clips.questions[clips.questions["id"].isin(list(said))]
     videos = clips.index.set_index("clip_id")["video_uri"]
     return [

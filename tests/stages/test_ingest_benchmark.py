@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,11 @@ def test_vsi_bench_becomes_a_clip_set_with_its_ids_kinds_and_options(tmp_path: P
     }  # fmt: skip
     # the tables, archives and the record beside the videos are no inputs that failed
     assert len(clips.quarantine) == 0
-    assert clips.manifest.details["benchmark"] == {"benchmark": "vsi-bench", "revision": "c" * 40}
+    # the table's number: the directory of this test has three of them
+    assert clips.manifest.details["benchmark"] == {
+        "benchmark": "vsi-bench", "revision": "c" * 40, "questions": 5130,
+    }  # fmt: skip
+    assert json.loads(questions["1"].extra) == {"dataset": "arkitscenes", "pruned": True}
     row: Asked = questions["1"]
     assert "Options:\nA. left\nB. right" in protocol_named("vsi-bench/official").render(row)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from geovr.config import canonical_json
+from geovr.data.numbers import is_number
 from geovr.data.questions import Question
 from geovr.evaluation.benchmarks.item import BenchmarkItem
 from geovr.evaluation.benchmarks.lock import read_lock
@@ -23,6 +24,7 @@ class Prepared:
     Attributes:
         name: of it.
         revision: that was fetched, if that is recorded.
+        published: number of its questions by the table or the record, else of its records here.
         questions: with split test.
         paths: media name -> file.
         scenes: media of a question -> where they were taken.
@@ -31,6 +33,7 @@ class Prepared:
 
     name: str
     revision: str | None
+    published: int = 0
     questions: list[Question] = field(default_factory=list)
     paths: dict[str, Path] = field(default_factory=dict)
     scenes: dict[tuple[str, ...], str] = field(default_factory=dict)
@@ -54,11 +57,13 @@ def prepare(name: str, directory: Path, images: Path) -> Prepared:
     source = source_named(name, BENCHMARKS)
     lock = read_lock(directory)
     found = Prepared(name, lock.revision if lock else None)
+    records = 0
     for item in read(source, directory):
+        records += 1
         if isinstance(item, Fault):
             found.faults.append((item.source, item.reason, REMEDY))
             continue
-        if item.options is None and not _is_number(item.answer):
+        if item.options is None and not is_number(item.answer):
             reason = (
                 f"its answer {item.answer[:40]!r} is neither a letter nor a number from zero up"
             )
@@ -78,6 +83,8 @@ def prepare(name: str, directory: Path, images: Path) -> Prepared:
                 )
         found.questions.append(_question(item, names))
         found.scenes.setdefault(names, item.scene)
+    own = lock if lock and lock.name == name else None
+    found.published = source.count or (own.count if own else records)
     return found
 
 
@@ -97,12 +104,5 @@ def _question(item: BenchmarkItem, names: tuple[str, ...]) -> Question:
         answer=item.answer,
         split="test",
         source=f"{item.benchmark}:{item.id}",
+        extra=canonical_json(dict(item.extra)) if item.extra else None,
     )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        value = float(text)
-    except ValueError:
-        return False
-    return math.isfinite(value) and value >= 0

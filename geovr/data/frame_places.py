@@ -1,4 +1,4 @@
-"""Which frames an evaluation shows, by each upstream's own formula, to the last frame.
+"""Which frames of a video each upstream's own formula chooses, to the last frame.
 
 Three harnesses that all say "32 frames" show different ones, and a score moves with them. Every
 function takes the number of a video's frames and gives ascending places from zero; each says whose
@@ -12,9 +12,9 @@ from typing import Literal
 
 import numpy as np
 
-SamplerName = Literal[
+PlacesName = Literal[
     "linspace_floor", "linspace_round", "uniform_tail", "chunk_center", "inner_steps", "interval",
-    "fps", "fps_tail", "none",
+    "fps_floor", "fps_tail",
 ]  # fmt: skip
 
 
@@ -74,6 +74,9 @@ def by_fps(total: int, video_fps: float, fps: float, *, tail: bool) -> np.ndarra
     return places
 
 
+BY_RATE = ("fps_floor", "fps_tail")
+"""Samplers that want a rate; the others want a number of frames."""
+
 _BY_COUNT: dict[str, Callable[[int, int], np.ndarray]] = {
     "linspace_floor": linspace_floor,
     "linspace_round": linspace_round,
@@ -85,7 +88,7 @@ _BY_COUNT: dict[str, Callable[[int, int], np.ndarray]] = {
 
 
 def frame_places(
-    sampler: SamplerName,
+    sampler: PlacesName,
     total: int,
     *,
     count: int | None = None,
@@ -106,7 +109,7 @@ def frame_places(
     """
     if total < 1:
         raise ValueError(f"{sampler}: the video has no frame")
-    if sampler in ("fps", "fps_tail"):
+    if sampler in BY_RATE:
         if not video_fps or not fps:
             raise ValueError(f"{sampler} needs the video's rate and the one that is wanted")
         return by_fps(total, video_fps, fps, tail=sampler == "fps_tail")

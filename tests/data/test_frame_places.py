@@ -8,8 +8,8 @@ from math import floor
 import numpy as np
 import pytest
 
-from geovr.evaluation import samplers
-from geovr.evaluation.samplers import frame_places
+from geovr.data import frame_places as samplers
+from geovr.data.frame_places import frame_places
 
 PAIRS = [(total, count) for total in (1, 2, 7, 31, 32, 33, 100, 901) for count in (1, 2, 8, 32)]
 
@@ -77,10 +77,10 @@ def test_where_they_differ() -> None:
 
 
 def test_a_sampler_needs_what_it_needs() -> None:
-    assert frame_places("fps", 10, video_fps=5.0, fps=2.0).tolist() == [0, 2, 5, 7]
+    assert frame_places("fps_floor", 10, video_fps=5.0, fps=2.0).tolist() == [0, 2, 5, 7]
     assert frame_places("linspace_floor", 10, count=4).tolist() == [0, 3, 6, 9]
     for wrong in (
-        lambda: frame_places("fps", 10, count=4),
+        lambda: frame_places("fps_floor", 10, count=4),
         lambda: frame_places("linspace_floor", 10),
         lambda: frame_places("none", 10, count=4),
         lambda: frame_places("interval", 0, count=4),

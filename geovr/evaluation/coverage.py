@@ -1,0 +1,33 @@
+"""Of how many questions a benchmark consists, those included that ingest put aside."""
+
+from __future__ import annotations
+
+from geovr.artifacts import ClipSet
+from geovr.evaluation.benchmarks.table import BENCHMARKS
+
+
+def questions_of(clips: ClipSet, split: str) -> int:
+    """Questions that a complete evaluation of a split would answer.
+
+    Of a published benchmark the number that its table or the record of its fetch gives; of other
+    questions those that ingest took in, and those of the split's files that it put aside.
+
+    Args:
+        clips: with what was put aside.
+        split: that is the benchmark.
+    """
+    asked = int((clips.questions["split"] == split).sum())
+    aside = clips.quarantine[clips.quarantine["what"] == "question"]["name"]
+    told = clips.manifest.details.get("benchmark")
+    if told is not None:
+        source = BENCHMARKS.get(told["benchmark"])
+        published = told.get("questions") or (source.count if source else None)
+        return max(asked, published or asked + len(aside))
+    files = [
+        str(source["path"])
+        for source in clips.manifest.config.get("questions") or ()
+        if source["split"] == split
+    ]
+    labels = [str(name).rpartition(":")[0] for name in aside]
+    # a label is the end of its file's path that no other file shares
+    return asked + sum(any(f"/{file}".endswith(f"/{label}") for file in files) for label in labels)
