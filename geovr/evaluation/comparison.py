@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from geovr.evaluation.kinds import groups, headline
-from geovr.evaluation.profiles.profile import Profile, Said
+from geovr.errors import UserError
+from geovr.evaluation.kinds import Headline, groups, headline
+from geovr.evaluation.profiles.profile import Group, Profile, Said
+from geovr.evaluation.profiles.table import profiles_of
 from geovr.evaluation.scorers import merged_kind, parse_number, score
 from geovr.evaluation.statistics import Interval, SceneBootstrap, SceneSignFlip, Verdict, holm
 
@@ -22,6 +24,7 @@ Row = Mapping[str, Any]
 RESAMPLES, FLIPS, SEED = 2000, 9999, 0
 SIGNIFICANT = 0.05
 MEAN = "mean"
+AUTO, OFFICIAL = "auto", "official"
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,16 @@ class Scoring:
     Attributes:
         name: flow, or that of a profile.
         score: of one answer, from 0 to 1.
+        reads: whether anything could be read in an answer, as far as this way of scoring looks.
         lines: of all answers, what is told of, `mean` first.
+        headline: of all answers, the lines that the mean is of, and what they are together.
     """
 
     name: str
     score: Callable[[Row], float]
+    reads: Callable[[Row], bool]
     lines: Callable[[Sequence[Row]], dict[str, Mean]]
+    headline: Callable[[Sequence[Row]], Headline]
 
 
 def said(row: Row) -> Said:
@@ -78,28 +85,73 @@ def _flow_score(row: Row) -> float:
     return score(row["text"] or "", answer, options)
 
 
+def _flow_reads(row: Row) -> bool:
+    """Of letters any is read; a number may be none."""
+    return bool(row.get("options")) or parse_number(row["text"] or "") is not None
+
+
+def _flow_headline(rows: Sequence[Row]) -> Headline:
+    return headline([str(row["kind"]) for row in rows])
+
+
 def _flow_lines(rows: Sequence[Row]) -> dict[str, Mean]:
     raw = np.asarray([str(row["kind"]) for row in rows])
     kinds = dict.fromkeys(map(merged_kind, raw.tolist()))
-    told = {MEAN: list(headline(raw.tolist()).kinds)} | {kind: [kind] for kind in kinds}
+    told = {MEAN: list(_flow_headline(rows).kinds)} | {kind: [kind] for kind in kinds}
     return {line: Mean(*groups(raw, members)) for line, members in told.items()}
 
 
-FLOW = Scoring("flow", _flow_score, _flow_lines)
+FLOW = Scoring("flow", _flow_score, _flow_reads, _flow_lines, _flow_headline)
 """The flow's own rule: geovr.evaluation.scorers, the mean over geovr.evaluation.kinds.headline."""
 
 
 def by_profile(profile: Profile) -> Scoring:
     """Scores of one upstream's rules; lines are its groups, the mean that of those that weigh."""
 
+    def groups_of(rows: Sequence[Row]) -> list[Group]:
+        return [group for group in profile.groups(list(map(said, rows))) if group.members.any()]
+
+    def called(rows: Sequence[Row]) -> Headline:
+        names = tuple(group.name for group in groups_of(rows) if group.weight > 0)
+        return Headline(names, f"parts of the {profile.name} score")
+
     def lines(rows: Sequence[Row]) -> dict[str, Mean]:
-        found = [group for group in profile.groups(list(map(said, rows))) if group.members.any()]
+        found = groups_of(rows)
         weighing = [group for group in found if group.weight > 0]
         whole = sum(group.weight for group in weighing)
         mean = Mean([g.members for g in weighing], [g.weight / whole for g in weighing])
         return {MEAN: mean} | {group.name: Mean([group.members], [1.0]) for group in found}
 
-    return Scoring(profile.name, lambda row: profile.judge(said(row)).score, lines)
+    return Scoring(
+        profile.name,
+        lambda row: profile.judge(said(row)).score,
+        lambda row: profile.judge(said(row)).read is not None,
+        lines,
+        called,
+    )
+
+
+def scoring_of(benchmark: str | None, name: str = AUTO) -> Scoring:
+    """How the answers to a benchmark are scored.
+
+    Args:
+        benchmark: its name in the table; None for questions that are no published benchmark's.
+        name: auto: as the benchmark's publisher does, and by the flow's rule where there is none;
+            flow; or a profile.
+
+    Raises:
+        UserError: when the benchmark has no such profile.
+    """
+    known = profiles_of(benchmark) if benchmark else {}
+    if name == FLOW.name or (name == AUTO and OFFICIAL not in known):
+        return FLOW
+    wanted = OFFICIAL if name == AUTO else name
+    if wanted not in known:
+        raise UserError(
+            f"evaluate.scoring: {wanted}: {benchmark or 'questions of your own'} can be scored by"
+            f" {', '.join(['flow', *known])}"
+        )
+    return by_profile(known[wanted])
 
 
 class Scored:

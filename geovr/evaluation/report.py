@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from geovr.evaluation.baselines import best_constant, most_frequent
-from geovr.evaluation.kinds import CONTROL, groups, headline
-from geovr.evaluation.scorers import merged_kind, score
+from geovr.evaluation.comparison import FLOW, MEAN, Mean, Scoring
+from geovr.evaluation.kinds import CONTROL
 from geovr.evaluation.statistics import Interval, SceneBootstrap, Verdict
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Scores(BaseModel):
     benchmark_digest: str
     items: int
     unparsed: int
-    """Numbers that could not be read; they score 0."""
+    """Answers in which nothing could be read; of the flow's own scoring, numbers alone."""
     kinds: tuple[KindScore, ...]
     headline: KindScore
     """Mean over the kinds that geovr.evaluation.kinds.headline names."""
@@ -64,21 +65,13 @@ class Scores(BaseModel):
     note: str | None
     published: int | None = None
     """Questions of the benchmark, those included that ingest put aside."""
+    scoring: str = FLOW.name
+    """flow, or the profile by whose rules answers were scored."""
 
     @property
     def coverage_told(self) -> str:
         """How many of the benchmark's questions were answered, in words."""
         return f"{self.items:,} of {self.published or self.items:,} questions answered"
-
-
-def item_scores(questions: pd.DataFrame, texts: list[str]) -> np.ndarray:
-    """Score of each answer."""
-    return np.asarray(
-        [
-            score(text, row.answer, row.options)
-            for text, row in zip(texts, questions.itertuples(index=False), strict=True)
-        ]
-    )
 
 
 def baseline_answers(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, list[str]]:
@@ -109,6 +102,8 @@ def make_scores(
     resamples: int,
     seed: int,
     published: int | None = None,
+    scoring: Scoring = FLOW,
+    extra: Sequence[Mapping[str, Any]] | None = None,
 ) -> Scores:
     """Score the model's answers and the baselines'.
 
@@ -123,57 +118,64 @@ def make_scores(
         resamples: of the bootstrap.
         seed: of the bootstrap.
         published: questions of the benchmark.
+        scoring: by which answers are scored, the baselines' too.
+        extra: what else the benchmark's records hold, for scorers that look at it.
     """
-    from geovr.evaluation.scorers import parse_number
-
-    scored = {
-        name: item_scores(test, texts)
-        for name, texts in (answers | baseline_answers(train, test)).items()
+    rows = [
+        {
+            "id": str(row.id), "kind": str(row.kind), "question": str(row.question),
+            "options": None if row.options is None or len(row.options) == 0 else list(row.options),
+            "answer": str(row.answer), "scene": scene, "extra": more,
+        }
+        for row, scene, more in zip(
+            test.itertuples(index=False), scenes, extra or [{}] * len(test), strict=True
+        )
+    ]  # fmt: skip
+    answered = answers | baseline_answers(train, test)
+    asked = {
+        name: [row | {"text": text} for row, text in zip(rows, texts, strict=True)]
+        for name, texts in answered.items()
     }
-    kinds = np.asarray([merged_kind(kind) for kind in test["kind"]])
-    raw = np.asarray(test["kind"])
+    scored = {name: np.asarray(list(map(scoring.score, told))) for name, told in asked.items()}
     bootstrap = SceneBootstrap(scenes, resamples, seed)
 
-    def line(name: str, members: list[str]) -> KindScore:
-        masks, weights = groups(raw, members)
-
-        def mean(which: str) -> float:
-            return float(np.dot(weights, [scored[which][mask].mean() for mask in masks]))
-
+    def line(name: str, mean: Mean) -> KindScore:
         difference = scored["model"] - scored["best_constant"]
-        inside = np.logical_or.reduce(masks)
         return KindScore(
             kind=name,
-            items=int(inside.sum()),
-            score=bootstrap.groups_mean(scored["model"], masks, weights),
-            best_constant=mean("best_constant"),
-            most_frequent=mean("most_frequent"),
-            blanked=mean("blanked") if "blanked" in scored else None,
-            shuffled=mean("shuffled") if "shuffled" in scored else None,
-            nll=None if np.isnan(nll[inside]).any() else float(nll[inside].mean()),
-            over_constant=bootstrap.groups_mean(difference, masks, weights),
+            items=int(mean.inside.sum()),
+            score=bootstrap.groups_mean(scored["model"], mean.masks, mean.weights),
+            best_constant=mean.of(scored["best_constant"]),
+            most_frequent=mean.of(scored["most_frequent"]),
+            blanked=mean.of(scored["blanked"]) if "blanked" in scored else None,
+            shuffled=mean.of(scored["shuffled"]) if "shuffled" in scored else None,
+            nll=None if np.isnan(nll[mean.inside]).any() else float(nll[mean.inside].mean()),
+            over_constant=bootstrap.groups_mean(difference, mean.masks, mean.weights),
         )
 
-    present = list(dict.fromkeys(kinds))
-    head = headline(raw)
-    numeric = test["options"].map(lambda options: options is None or len(options) == 0)
-    unread = [
-        text
-        for text, is_number in zip(answers["model"], numeric, strict=True)
-        if is_number and parse_number(text) is None
-    ]
-    order = sorted(present, key=lambda kind: (kind in CONTROL, kind not in head.kinds, kind))
+    lines = scoring.lines(asked["model"])
+    head = scoring.headline(asked["model"])
+    kinds = [name for name in lines if name != MEAN]
+    order = sorted(kinds, key=lambda kind: (kind in CONTROL, kind not in head.kinds, kind))
     return Scores(
         benchmark_digest=benchmark_digest,
         items=len(test),
-        unparsed=len(unread),
-        kinds=tuple(line(kind, [kind]) for kind in order),
-        headline=line("mean", list(head.kinds)),
+        unparsed=sum(not scoring.reads(row) for row in asked["model"]),
+        kinds=tuple(line(kind, lines[kind]) for kind in order),
+        headline=line(MEAN, lines[MEAN]),
         headline_kinds=head.kinds,
         headline_name=head.name,
-        note=BINNED_NOTE if binned else None,
+        note=" ".join(_notes(binned, scoring)) or None,
         published=published,
+        scoring=scoring.name,
     )
+
+
+def _notes(binned: bool, scoring: Scoring) -> Iterator[str]:
+    if binned:
+        yield BINNED_NOTE
+    if scoring is not FLOW:
+        yield f"Scored by the profile {scoring.name} of the benchmark (docs/scoring.md)."
 
 
 def _cells(line: KindScore) -> list[str]:

@@ -9,8 +9,10 @@ from geovr.model_registry import CHALLENGER, CHAMPION, PREVIOUS, ModelRegistry, 
 from geovr.promotion.champion import (
     BENCHMARK_TAG,
     EVALUATION_TAG,
+    NAME_TAG,
     PROTOCOL_TAG,
     REPORT_TAG,
+    SCORING_TAG,
     SHA_TAG,
     STORE_TAG,
     answers_of,
@@ -22,8 +24,9 @@ from geovr.promotion.lease import lease
 from geovr.promotion.policy import PromotionPolicy
 
 __all__ = [
-    "BENCHMARK_TAG", "DECISION_TAG", "EVALUATION_TAG", "PROFILE_TAG", "PROTOCOL_TAG", "REPORT_TAG",
-    "SHA_TAG", "STORE_TAG", "Decision", "PromotionPolicy", "judge", "promote", "rollback", "way_of",
+    "BENCHMARK_TAG", "DECISION_TAG", "EVALUATION_TAG", "NAME_TAG", "PROFILE_TAG", "PROTOCOL_TAG",
+    "REPORT_TAG", "SCORING_TAG", "SHA_TAG", "STORE_TAG", "Decision",
+    "PromotionPolicy", "judge", "promote", "rollback", "way_of",
 ]  # fmt: skip
 
 DECISION_TAG = "geovr.decision"

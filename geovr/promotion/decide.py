@@ -8,11 +8,20 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from geovr.evaluation.comparison import MEAN, Difference, Scored, differences
+from geovr.evaluation.comparison import (
+    FLOW,
+    MEAN,
+    Difference,
+    Scored,
+    Scoring,
+    differences,
+    scoring_of,
+)
 from geovr.evaluation.statistics import Interval
 from geovr.leakage.registration import forbids
 from geovr.lineage import barred_from_commerce
 from geovr.model_registry import Version
+from geovr.promotion.champion import NAME_TAG, SCORING_TAG
 from geovr.promotion.policy import PromotionPolicy
 
 Answers = list[dict[str, Any]]
@@ -94,7 +103,8 @@ def decide(
     )
     if leak:
         return Decision(False, leak)
-    low = Scored(answers(candidate)).below(policy.floors) if policy.floors else ""
+    scoring = _scoring(candidate)
+    low = Scored(answers(candidate), scoring).below(policy.floors) if policy.floors else ""
     if low:
         return Decision(False, f"it is below its floor: {low}")
     if champion is None:
@@ -103,8 +113,14 @@ def decide(
         return Decision(
             True, f"version {champion.number}, the champion, may not be used commercially"
         )
-    ours, theirs = Scored(answers(candidate)), Scored(answers(champion))
+    ours, theirs = (Scored(answers(version), scoring) for version in (candidate, champion))
     return _compared(ours, theirs, champion.number, policy)
+
+
+def _scoring(candidate: Version) -> Scoring:
+    """That of the evaluation which the candidate was registered with."""
+    name = candidate.tags.get(SCORING_TAG, FLOW.name)
+    return scoring_of(candidate.tags.get(NAME_TAG), name)
 
 
 def _compared(ours: Scored, theirs: Scored, champion: int, policy: PromotionPolicy) -> Decision:

@@ -7,8 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from geovr.errors import StoreError
+from geovr.evaluation.comparison import FLOW, scoring_of
 from geovr.evaluation.predictions import read_predictions
-from geovr.evaluation.scorers import score
 from geovr.report.config import ReportConfig
 from geovr.report.gather import Run
 
@@ -65,6 +65,7 @@ def scored_answers(run: Run) -> tuple[list[Answer], str | None]:
         said = read_predictions(run.evaluation.store, details["key"], details["predictions_sha256"])
     except StoreError as error:
         return [], str(error)
+    scoring = scoring_of(details.get("benchmark"), details.get("scoring", FLOW.name))
     rows = {row.id: row for row in run.asked.questions.itertuples(index=False)}
     answers = []
     for one in said:
@@ -78,7 +79,7 @@ def scored_answers(run: Run) -> tuple[list[Answer], str | None]:
                 options=options,
                 said=one["text"],
                 truth=one["answer"],
-                score=score(one["text"], one["answer"], options),
+                score=scoring.score(one),
                 nll=one["nll"],
             )
         )

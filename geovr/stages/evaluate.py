@@ -5,9 +5,9 @@ can be made again without asking the model again. With ground truth, the numbers
 depth, camera path and scale are kept beside them, and stand in the report's geometry.json.
 
 details of the EvalReport: key, benchmark_digest, benchmark (name), revision, protocol,
-protocol_digest, backend (its kind), coverage (answered, of), predictions_key, predictions_sha256,
-headline, over_constant, mlflow_run_id (the training's run), evaluation_run_id (its own; see
-evaluation/tracked.py).
+protocol_digest, scoring, backend (its kind), coverage (answered, of), predictions_key,
+predictions_sha256, headline, over_constant, mlflow_run_id (the training's run), evaluation_run_id
+(its own; see evaluation/tracked.py).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pydantic import Field
 from geovr.artifacts import Checkpoint, ClipSet, EvalReport, start_output
 from geovr.config import StageConfig
 from geovr.evaluation.asking import AskConfig, Plan, ensure_answers, plan
+from geovr.evaluation.comparison import AUTO, scoring_of
 from geovr.evaluation.complete import check_complete
 from geovr.evaluation.geometry.config import GeometryConfig
 from geovr.evaluation.predictions import predictions_key, read
@@ -39,6 +40,11 @@ class EvaluateConfig(StageConfig, AskConfig):
     """How answers are made and scored, and whose geometry is measured."""
 
     geometry: GeometryConfig = GeometryConfig()
+    scoring: str = Field(
+        AUTO,
+        description="auto: as the publisher of the benchmark scores (profile official), and by the"
+        " flow's own rule where it is none; flow, or a profile (docs/scoring.md).",
+    )
     resamples: int = Field(2000, gt=0, description="Of the bootstrap.")
     log_predictions_mb: float = Field(
         64.0,
@@ -62,6 +68,7 @@ def evaluate(
     from geovr.evaluation.geometry.run import measure, prepare
 
     asked = plan(config, clips, checkpoint)
+    scoring_of(asked.header["benchmark"], config.scoring)  # before a question is asked
     if distributed.rank() == 0:
         # what an earlier run left is not this run's, should this one be refused
         start_output(output)
@@ -115,6 +122,8 @@ def _report(
         resamples=config.resamples,
         seed=config.seed,
         published=questions_of(clips, config.split),
+        scoring=scoring_of(asked.header["benchmark"], config.scoring),
+        extra=[p["extra"] for p in predictions],
     )
     directory = output
     write_atomic(directory / "report.json", (scores.model_dump_json(indent=2) + "\n").encode())
@@ -127,6 +136,7 @@ def _report(
         "revision": asked.header["revision"],
         "protocol": asked.protocol.name,
         "protocol_digest": asked.protocol.digest,
+        "scoring": scores.scoring,
         "backend": asked.backend.kind,
         "coverage": {"answered": scores.items, "of": scores.published},
         "predictions_key": predictions_key(key),

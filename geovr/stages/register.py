@@ -76,6 +76,8 @@ def register(
         "geovr.mean_score": f"{evaluated['headline']:.4f}",
         promotion.PROFILE_TAG: str(config.require_commercial_use).lower(),
         promotion.BENCHMARK_TAG: evaluated["benchmark_digest"],
+        promotion.NAME_TAG: evaluated.get("benchmark") or "own",
+        promotion.SCORING_TAG: evaluated.get("scoring", "flow"),
         promotion.PROTOCOL_TAG: promotion.way_of(evaluated),
         promotion.EVALUATION_TAG: evaluated["key"],
         promotion.STORE_TAG: evaluation.manifest.store,
