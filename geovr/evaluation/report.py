@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from geovr.data.numbers import is_text
 from geovr.evaluation.baselines import best_constant, most_frequent
 from geovr.evaluation.kinds import CONTROL, groups, headline
 from geovr.evaluation.scorers import merged_kind, score
@@ -53,7 +54,7 @@ class Scores(BaseModel):
     benchmark_digest: str
     items: int
     unparsed: int
-    """Numbers that could not be read; they score 0."""
+    """Numbers that could not be read, and answers to be given in words; they score 0 here."""
     kinds: tuple[KindScore, ...]
     headline: KindScore
     """Mean over the kinds that geovr.evaluation.kinds.headline names."""
@@ -158,8 +159,8 @@ def make_scores(
     numeric = test["options"].map(lambda options: options is None or len(options) == 0)
     unread = [
         text
-        for text, is_number in zip(answers["model"], numeric, strict=True)
-        if is_number and parse_number(text) is None
+        for text, answer, without in zip(answers["model"], test["answer"], numeric, strict=True)
+        if without and (parse_number(text) is None or is_text(str(answer)))
     ]
     order = sorted(present, key=lambda kind: (kind in CONTROL, kind not in head.kinds, kind))
     return Scores(
