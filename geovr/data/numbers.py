@@ -42,6 +42,15 @@ def is_number(text: str) -> bool:
     return math.isfinite(value) and value >= 0
 
 
+def is_text(text: str) -> bool:
+    """Whether a recorded answer is words, not a number of whatever kind."""
+    try:
+        float(text)
+    except ValueError:
+        return bool(text.strip())
+    return False
+
+
 def nearest_bin(value: float) -> int:
     """Index of the bin nearest in ratio; values outside the grid go to its ends.
 

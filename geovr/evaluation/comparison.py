@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from geovr.data.numbers import is_text
 from geovr.errors import UserError
 from geovr.evaluation.kinds import Headline, groups, headline
 from geovr.evaluation.profiles.profile import Group, Profile, Said
@@ -86,8 +87,10 @@ def _flow_score(row: Row) -> float:
 
 
 def _flow_reads(row: Row) -> bool:
-    """Of letters any is read; a number may be none."""
-    return bool(row.get("options")) or parse_number(row["text"] or "") is not None
+    """Of letters any is read; a number may be none, and what is asked for in words never is one."""
+    if row.get("options"):
+        return True
+    return parse_number(row["text"] or "") is not None and not is_text(str(row["answer"]))
 
 
 def _flow_headline(rows: Sequence[Row]) -> Headline:

@@ -235,7 +235,10 @@ FLOW = Protocol(
     name="flow",
     benchmark="",
     prompts=Prompts(
-        number=f"{{question}}\n{NUMBER}", choice=f"{{question}}\nOptions:\n{{options}}\n{LETTER}"
+        number=f"{{question}}\n{NUMBER}",
+        choice=f"{{question}}\nOptions:\n{{options}}\n{LETTER}",
+        # its answer is a list of motions, which no training question asks for
+        by_kind={"view_change_infer": "{question}"},
     ),
     source="geovr/data/prompts.py: the words of training",
 )

@@ -55,7 +55,9 @@ class Scores(BaseModel):
     benchmark_digest: str
     items: int
     unparsed: int
-    """Answers in which nothing could be read; of the flow's own scoring, numbers alone."""
+    """Answers in which nothing could be read; by the flow's own scoring, numbers that are none and
+    all answers in words.
+    """
     kinds: tuple[KindScore, ...]
     headline: KindScore
     """Mean over the kinds that geovr.evaluation.kinds.headline names."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from geovr.data.numbers import is_text
 from geovr.evaluation.mra import mean_relative_accuracy
 
 DIRECTIONS = (
@@ -39,11 +40,11 @@ def score(text: str, answer: str, options: Sequence[str] | None) -> float:
     Args:
         text: what the model said.
         answer: the option's letter, or the number.
-        options: None, or none of them, for a number.
+        options: None, or none of them, for a number; a text has no score here.
     """
     if options is not None and len(options) > 0:
         return float(first_word(text).lower() == answer.lower())
-    predicted, target = parse_number(text), parse_number(answer)
+    predicted, target = parse_number(text), None if is_text(answer) else parse_number(answer)
     if predicted is None or target is None:
         return 0.0
     return mean_relative_accuracy(predicted, target)

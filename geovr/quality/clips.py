@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from geovr.config import Config
+from geovr.data.numbers import is_text
 from geovr.leakage.scenes import known_scene
 from geovr.progress import tracked
 from geovr.quality.suites import Expectation, between, clean, true
@@ -98,7 +99,11 @@ def suite(limits: ClipThresholds) -> list[Expectation]:
             kwargs={"column": "split", "value_set": ["train", "test"]},
             why="A question is for training or for testing.",
         ),
-        clean(questions, "answer_fault", "The answer is one of the options, or a number."),
+        clean(
+            questions,
+            "answer_fault",
+            "The answer is one of the options, or a number; of a benchmark also a text.",
+        ),
         between(
             "kinds",
             "largest_letter_share",
@@ -284,15 +289,20 @@ def _questions(clips: ClipSet) -> pd.DataFrame:
         for options in frame["options"]
     ]
     frame["choice"] = [len(found) > 0 for found in letters]
+    published = clips.manifest.details.get("benchmark") is not None
     frame["answer_fault"] = [
-        _answer_fault(answer, found) for answer, found in zip(frame["answer"], letters, strict=True)
+        _answer_fault(answer, found, words=published)
+        for answer, found in zip(frame["answer"], letters, strict=True)
     ]
     return frame.drop(columns=["options"])
 
 
-def _answer_fault(answer: object, letters: list[str]) -> str:
+def _answer_fault(answer: object, letters: list[str], *, words: bool) -> str:
+    """What is wrong with an answer; `words` are right in a published benchmark alone."""
     if letters:
         return "" if answer in letters else f"{answer!r} is not among {' '.join(letters)}"
+    if words and is_text(str(answer)):
+        return ""
     try:
         number = float(str(answer))
     except ValueError:

@@ -17,11 +17,13 @@ import torch
 from geovr.artifacts import ClipSet
 from geovr.data.clips import read_clip
 from geovr.data.input import InputConfig
+from geovr.data.numbers import BIN_TEXTS
 from geovr.evaluation.answer import Answerer, Model
 from geovr.evaluation.answering import answer_questions, cut
 from geovr.evaluation.manner import Manner, manner_of, sample_fps
 from geovr.evaluation.protocol import Generation
 from geovr.evaluation.protocols import protocol_named
+from geovr.evaluation.scorers import score
 from geovr.model.forward import load_backbone
 from geovr.model.initialise import init_model
 from geovr.stages.ingest import IngestConfig, ingest
@@ -197,6 +199,25 @@ def test_room_for_a_long_answer_is_not_taken_before_it_is_needed(model: Path, vs
     with torch.inference_mode():
         prefixes = answerer._prefixes(clip_ids, list(answerer.by_clip.values()))
     assert prefixes.memory.room < 400
+
+
+def test_a_question_to_be_answered_in_words_is_never_answered_by_a_number(
+    model: Path, tmp_path: Path
+) -> None:
+    published.spar(tmp_path / "published")
+    clips = clips_of(tmp_path, "spar-bench", "spar-bench/official")
+    how = manner(clips, "spar-bench/official", max_new_tokens=5)
+    found = answer_questions(
+        model, clips, clips.questions, numeric="expected_score", batch_rows=4, manner=how
+    )
+    texts = {answer.id: answer.text for answer in found}
+    assert texts["depth_prediction_oc_1"] in BIN_TEXTS
+    greedy = answer_questions(
+        model, clips, clips.questions, numeric="greedy", batch_rows=4, manner=how
+    )
+    words = {answer.id: answer for answer in greedy}["view_change_infer_3"]
+    assert texts["view_change_infer_3"] == words.text and words.nll is not None
+    assert [score(t, "move_right:0.3", None) for t in ("move_right:0.3", "0.3")] == [0, 0]
 
 
 def test_the_rate_that_is_told_is_the_videos_divided_by_the_step(sti: ClipSet) -> None:

@@ -87,6 +87,22 @@ def test_coverage_is_told_and_a_likelihood_that_nobody_knows_is_left_out() -> No
     assert metrics(old)["eval/coverage"] == 1.0
 
 
+def test_answers_in_words_have_no_score_here_and_are_counted_as_unread() -> None:
+    test = benchmark(3)
+    words = test["kind"] == "turn"
+    test.loc[words, "answer"] = "3 left,up:1"
+    test.loc[words, "options"] = None
+    said = ["3" if word else answer for word, answer in zip(words, test["answer"], strict=True)]
+    scores = make_scores(
+        test, test, np.asarray(test["scene"]), {"model": said}, np.zeros(len(test)),
+        benchmark_digest="d", binned=False, resamples=50, seed=0,
+    )  # fmt: skip
+    by_kind = {line.kind: line for line in scores.kinds}
+    assert scores.unparsed == 3 and by_kind["turn"].score.mean == 0.0
+    assert by_kind["turn"].best_constant == by_kind["turn"].most_frequent == 0.0
+    assert by_kind["room_size_estimation"].score.mean == 1.0
+
+
 def test_a_report_says_who_is_above_what() -> None:
     test = benchmark(60)
     right = list(test["answer"])

@@ -11,12 +11,13 @@ import pytest
 from geovr.artifacts import ClipSet
 from geovr.config import validate
 from geovr.data.clips import read_clip
-from geovr.errors import UserError
+from geovr.errors import GateRefused, UserError
 from geovr.evaluation.benchmarks.lock import write_lock
 from geovr.evaluation.benchmarks.table import BENCHMARKS
 from geovr.evaluation.benchmarks.verify import record
 from geovr.evaluation.protocol import Asked
 from geovr.evaluation.protocols import protocol_named
+from geovr.stages.check_clips import CheckClipsConfig, check_clips
 from geovr.stages.ingest import IngestConfig, ingest
 from geovr.storage import Store
 from tests import published
@@ -82,13 +83,30 @@ def test_questions_about_several_images_are_clips_without_motion(tmp_path: Path)
     assert again.digest == clips.digest and again.manifest.details["decoded"] == 0
 
 
-def test_an_answer_that_the_flow_cannot_score_is_put_aside(tmp_path: Path) -> None:
+def test_an_answer_in_words_is_kept_and_one_that_nobody_can_score_put_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     published.spar(tmp_path / "published")
     clips = run(tmp_path, "spar-bench")
-    assert len(asked(clips)) == 2
-    (fault,) = clips.quarantine.itertuples(index=False)
-    assert fault.name == "spar-bench:view_change_infer_3"
-    assert "neither a letter nor a number" in fault.reason
+    question = asked(clips)["view_change_infer_3"]
+    assert question.options is None and question.answer == "move_right:0.3,rotate_left:20"
+    assert len(asked(clips)) == 3 and not len(clips.quarantine)
+    # of a benchmark words are an answer; of other questions they are a fault
+    config = CheckClipsConfig(store=str(tmp_path / "store"))
+    passed = check_clips(config, clips=clips, output=tmp_path / "report")
+    assert passed.manifest.details["passed"]
+    others = {**clips.manifest.details, "benchmark": None}
+    clips.manifest = clips.manifest.model_copy(update={"details": others})
+    with pytest.raises(GateRefused, match="is no number from zero up"):
+        check_clips(config, clips=clips, output=tmp_path / "report")
+    for answer in ("-1.5", "nan", "inf"):
+        # without an option to choose, such an answer fits no score
+        rows = published.vsi_rows()
+        rows[0]["ground_truth"] = answer
+        published.vsi(tmp_path / answer / "published")
+        published.jsonl(tmp_path / answer / "published/test.jsonl", rows)
+        (fault,) = run(tmp_path / answer, "vsi-bench").quarantine.itertuples(index=False)
+        assert fault.name == "vsi-bench:0" and "below zero, not finite, or empty" in fault.reason
 
 
 @pytest.mark.parametrize("name", published.LAYOUTS)

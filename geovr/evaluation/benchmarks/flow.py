@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from geovr.config import canonical_json
-from geovr.data.numbers import is_number
+from geovr.data.numbers import is_number, is_text
 from geovr.data.questions import Question
 from geovr.evaluation.benchmarks.item import BenchmarkItem
 from geovr.evaluation.benchmarks.lock import read_lock
@@ -43,8 +43,8 @@ class Prepared:
 def prepare(name: str, directory: Path, images: Path) -> Prepared:
     """Read a benchmark for the flow.
 
-    A question whose answer is neither a letter nor a number from zero up is put aside: the flow's
-    scores know no other.
+    A question without options may have a text for its answer, which profiles know how to score and
+    the flow's own table doesn't. One whose answer is a number that no score knows is put aside.
 
     Args:
         name: in the table.
@@ -63,10 +63,8 @@ def prepare(name: str, directory: Path, images: Path) -> Prepared:
         if isinstance(item, Fault):
             found.faults.append((item.source, item.reason, REMEDY))
             continue
-        if item.options is None and not is_number(item.answer):
-            reason = (
-                f"its answer {item.answer[:40]!r} is neither a letter nor a number from zero up"
-            )
+        if item.options is None and not (is_number(item.answer) or is_text(item.answer)):
+            reason = f"its answer {item.answer[:40]!r} is below zero, not finite, or empty"
             found.faults.append((f"{name}:{item.id}", reason, "score it outside the flow"))
             continue
         names = tuple(medium.name for medium in item.media)
