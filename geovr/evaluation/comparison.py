@@ -55,6 +55,7 @@ class Scoring:
         reads: whether anything could be read in an answer, as far as this way of scoring looks.
         lines: of all answers, what is told of, `mean` first.
         headline: of all answers, the lines that the mean is of, and what they are together.
+        stops: the error with which the upstream's own code ends on these answers, if it does.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Scoring:
     reads: Callable[[Row], bool]
     lines: Callable[[Sequence[Row]], dict[str, Mean]]
     headline: Callable[[Sequence[Row]], Headline]
+    stops: Callable[[Sequence[Row]], str | None] = lambda rows: None
 
 
 def said(row: Row) -> Said:
@@ -125,12 +127,17 @@ def by_profile(profile: Profile) -> Scoring:
         mean = Mean([g.members for g in weighing], [g.weight / whole for g in weighing])
         return {MEAN: mean} | {group.name: Mean([group.members], [1.0]) for group in found}
 
+    def stops(rows: Sequence[Row]) -> str | None:
+        saids = list(map(said, rows))
+        return profile.total(saids, list(map(profile.judge, saids))).stops
+
     return Scoring(
         profile.name,
         lambda row: profile.judge(said(row)).score,
         lambda row: profile.judge(said(row)).read is not None,
         lines,
         called,
+        stops,
     )
 
 

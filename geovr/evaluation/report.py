@@ -124,15 +124,14 @@ def make_scores(
         extra: what else the benchmark's records hold, for scorers that look at it.
     """
     rows = [
-        {
-            "id": str(row.id), "kind": str(row.kind), "question": str(row.question),
-            "options": None if row.options is None or len(row.options) == 0 else list(row.options),
-            "answer": str(row.answer), "scene": scene, "extra": more,
-        }
-        for row, scene, more in zip(
-            test.itertuples(index=False), scenes, extra or [{}] * len(test), strict=True
+        {name: row.get(name) for name in ("question", "options", "answer")}
+        | {"id": place, "kind": str(row["kind"]), "scene": scene, "extra": more}
+        for place, (row, scene, more) in enumerate(
+            zip(test.to_dict("records"), scenes, extra or [{}] * len(test), strict=True)
         )
-    ]  # fmt: skip
+    ]
+    for row in rows:  # of a parquet file they are an array, whose truth is no question to ask
+        row["options"] = None if row["options"] is None else list(row["options"]) or None
     answered = answers | baseline_answers(train, test)
     asked = {
         name: [row | {"text": text} for row, text in zip(rows, texts, strict=True)]
@@ -167,17 +166,20 @@ def make_scores(
         headline=line(MEAN, lines[MEAN]),
         headline_kinds=head.kinds,
         headline_name=head.name,
-        note=" ".join(_notes(binned, scoring)) or None,
+        note=" ".join(_notes(binned, scoring, asked["model"])) or None,
         published=published,
         scoring=scoring.name,
     )
 
 
-def _notes(binned: bool, scoring: Scoring) -> Iterator[str]:
+def _notes(binned: bool, scoring: Scoring, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if binned:
         yield BINNED_NOTE
     if scoring is not FLOW:
         yield f"Scored by the profile {scoring.name} of the benchmark (docs/scoring.md)."
+    stops = scoring.stops(rows)
+    if stops:
+        yield f"Upstream's own code ends on these answers ({stops}); the mean is of what there is."
 
 
 def _cells(line: KindScore) -> list[str]:

@@ -76,7 +76,8 @@ def prepare(
     """
     if config.ground_truth is None:
         return None
-    if not is_s3(config.ground_truth) and not Path(config.ground_truth).is_dir():
+    silent = _why_not(checkpoint, clips)
+    if silent is None and not is_s3(config.ground_truth) and not Path(config.ground_truth).is_dir():
         raise UserError(
             f"{_SETTING}: {config.ground_truth}: no such directory; give the ground_truth directory"
             " that `geovr simulate` wrote, or null to measure no geometry"
@@ -88,7 +89,6 @@ def prepare(
     if 0 < config.clips < len(every):
         places = np.linspace(0, len(every) - 1, config.clips).round().astype(int)
         rows = tuple(every[n] for n in places)
-    silent = _why_not(checkpoint)
     truths: dict[str, str] = {}
     if silent is None:
         truths = distributed.broadcast_object(
@@ -103,7 +103,11 @@ def prepare(
     return Work(rows, truths, len(every) - len(rows), place, silent)
 
 
-def _why_not(checkpoint: Checkpoint) -> str | None:
+def _why_not(checkpoint: Checkpoint, clips: ClipSet) -> str | None:
+    told = clips.manifest.details.get("benchmark")
+    if told:
+        # one params file serves the simulator's rooms and benchmarks
+        return f"{told['benchmark']} is published without ground truth of its geometry"
     if not checkpoint.manifest.details.get("heads_sha256"):
         return "the checkpoint holds no heads"
     trained = Objectives.model_validate(checkpoint.manifest.config["objectives"])
