@@ -182,7 +182,7 @@ def _params(config: EvaluateConfig, asked: Plan) -> dict[str, Any]:
     """How answers were made and scored, flat."""
     told: dict[str, Any] = {"decoding": asked.numeric}
     told |= {f"input.{name}": value for name, value in asked.shown.model_dump(mode="json").items()}
-    left_out = {"store", "experiment", "launch", "input", "log_predictions_mb"}
+    left_out = {"store", "experiment", "launch", "input", "log_predictions_mb", "protocol"}
     return told | config.model_dump(mode="json", exclude=left_out)
 
 
