@@ -1,7 +1,7 @@
 """The command line: one command per stage, made from STAGES, and a few beside the flow.
 
-Exit codes: 0 done; 2 the user's mistake; 3 refused by a gate or by `promote`; 75 interrupted, the
-same command goes on; 1 anything else.
+Exit codes: 0 done; 2 the user's mistake; 3 refused: by a gate, by `promote`, for answers that are
+missing, or for leakage; 75 interrupted, the same command goes on; 1 anything else.
 """
 
 from __future__ import annotations

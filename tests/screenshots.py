@@ -39,6 +39,8 @@ def main() -> None:
         run = details.get("mlflow_run_id") or _run_of(page)
         with mlflow_server(home(), Path(scratch)) as server:
             _mlflow(seen, server, run, options.output)
+            if "version" in details:
+                _versions(seen, server, details["name"], options.output)
 
 
 def _run_of(page: Path) -> str:
@@ -47,9 +49,12 @@ def _run_of(page: Path) -> str:
 
 
 def _report(seen: Browser, page: Path, output: Path) -> None:
-    """The desk sees scores and a clip by day, the phone the page's beginning by night."""
-    seen.open(f"{page.as_uri()}#scores", width=1280, height=1660, dark=False)
-    _keep(seen, output / "report-desk.png")
+    """The desk sees scores, geometry and failures by day, the phone the beginning by night."""
+    for name, anchor, height in (
+        ("desk", "scores", 1660), ("geometry", "geometry", 1180), ("failures", "worst-clips", 1080)
+    ):  # fmt: skip
+        seen.open(f"{page.as_uri()}#{anchor}", width=1280, height=height, dark=False)
+        _keep(seen, output / f"report-{name}.png")
     seen.open(page.as_uri(), width=390, height=1140, dark=True, scale=1.5)
     _keep(seen, output / "report-phone.png")
 
@@ -71,6 +76,21 @@ def _mlflow(seen: Browser, server: Server, run: str, output: Path) -> None:
                " {textContent: '.modebar { display: none !important }'}))")  # fmt: skip
     seen.rest(5)
     _keep(seen, output / "mlflow.png")
+
+
+def _versions(seen: Browser, server: Server, model: str, output: Path) -> None:
+    """The registered model: its versions with their aliases, and their tags."""
+    seen.open(f"{server.url}/#/models/{model}", width=1500, height=1500, dark=False)
+    seen.wait_for("document.body.innerText.includes('champion')", 120)
+    # what MLflow offers besides, and the model's own tags above the versions, are folded away
+    seen.value("document.querySelector('[aria-label*=Close i]')?.click()")
+    seen.value("""[...document.querySelectorAll('[role=button], button')].find(
+      e => e.innerText.trim() === 'Tags')?.click()""")
+    # nor does a picture tell where on somebody's disk a store lies
+    seen.value("""[...document.querySelectorAll('td *, [role=cell] *')].filter(
+      e => e.innerText?.startsWith('geovr.store')).forEach(e => e.style.display = 'none')""")
+    seen.rest(3)
+    _keep(seen, output / "mlflow-versions.png")
 
 
 def _keep(seen: Browser, path: Path) -> None:
