@@ -16,9 +16,10 @@ import numpy as np
 from geovr.data.numbers import is_text
 from geovr.errors import UserError
 from geovr.evaluation.kinds import Headline, groups, headline
+from geovr.evaluation.profiles.adding import POOLED
 from geovr.evaluation.profiles.profile import Group, Profile, Said
 from geovr.evaluation.profiles.table import profiles_of
-from geovr.evaluation.scorers import merged_kind, parse_number, score
+from geovr.evaluation.scorers import first_word, merged_kind, parse_number, score
 from geovr.evaluation.statistics import Interval, SceneBootstrap, SceneSignFlip, Verdict, holm
 
 Row = Mapping[str, Any]
@@ -89,9 +90,9 @@ def _flow_score(row: Row) -> float:
 
 
 def _flow_reads(row: Row) -> bool:
-    """Of letters any is read; a number may be none, and what is asked for in words never is one."""
+    """A choice is read when it says anything; what is asked for in words is never a number."""
     if row.get("options"):
-        return True
+        return bool(first_word(row["text"] or ""))
     return parse_number(row["text"] or "") is not None and not is_text(str(row["answer"]))
 
 
@@ -110,6 +111,14 @@ FLOW = Scoring("flow", _flow_score, _flow_reads, _flow_lines, _flow_headline)
 """The flow's own rule: geovr.evaluation.scorers, the mean over geovr.evaluation.kinds.headline."""
 
 
+def _mean(found: Sequence[Group]) -> Mean:
+    """Of groups by their weights; all the same where they have none."""
+    weights = [group.weight for group in found]
+    whole = sum(weights)
+    shares = [weight / whole if whole else 1 / len(found) for weight in weights]
+    return Mean([group.members for group in found], shares)
+
+
 def by_profile(profile: Profile) -> Scoring:
     """Scores of one upstream's rules; lines are its groups, the mean that of those that weigh."""
 
@@ -117,15 +126,20 @@ def by_profile(profile: Profile) -> Scoring:
         return [group for group in profile.groups(list(map(said, rows))) if group.members.any()]
 
     def called(rows: Sequence[Row]) -> Headline:
-        names = tuple(group.name for group in groups_of(rows) if group.weight > 0)
-        return Headline(names, f"parts of the {profile.name} score")
+        found = groups_of(rows)
+        names = dict.fromkeys(merged_kind(group.name) for group in found if group.weight > 0)
+        if list(names) == [POOLED]:
+            told = tuple(group.name for group in found if group.name != POOLED)
+            return Headline(told, "kinds, every question counting the same")
+        return Headline(tuple(names), f"kinds of the {profile.name} score")
 
     def lines(rows: Sequence[Row]) -> dict[str, Mean]:
         found = groups_of(rows)
-        weighing = [group for group in found if group.weight > 0]
-        whole = sum(group.weight for group in weighing)
-        mean = Mean([g.members for g in weighing], [g.weight / whole for g in weighing])
-        return {MEAN: mean} | {group.name: Mean([group.members], [1.0]) for group in found}
+        told = {MEAN: _mean([group for group in found if group.weight > 0])}
+        for name in dict.fromkeys(merged_kind(group.name) for group in found):
+            if name != POOLED:
+                told[name] = _mean([group for group in found if merged_kind(group.name) == name])
+        return told
 
     def stops(rows: Sequence[Row]) -> str | None:
         saids = list(map(said, rows))

@@ -55,9 +55,7 @@ class Scores(BaseModel):
     benchmark_digest: str
     items: int
     unparsed: int
-    """Answers in which nothing could be read; by the flow's own scoring, numbers that are none and
-    all answers in words.
-    """
+    """Answers in which nothing could be read; by the flow's own scoring all answers in words."""
     kinds: tuple[KindScore, ...]
     headline: KindScore
     """Mean over the kinds that geovr.evaluation.kinds.headline names."""

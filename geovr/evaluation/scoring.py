@@ -13,13 +13,14 @@ from geovr.errors import UserError
 from geovr.evaluation.answered import VSI, Expected, check_answered, expected, with_pruned
 from geovr.evaluation.benchmarks.lock import read_lock
 from geovr.evaluation.predictions import Predictions
+from geovr.evaluation.profiles.own import OWN
 from geovr.evaluation.profiles.profile import Judged, Profile, Said
 from geovr.evaluation.profiles.table import profiles_of
 from geovr.evaluation.profiles.vsi_kinds import KINDS
 from geovr.evaluation.saved import load, said_of
 from geovr.evaluation.statistics import SceneBootstrap
 
-ALL = "all"
+ALL, OFFICIAL = "all", "official"
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,8 @@ def _benchmark(uri: str, found: Predictions, reference: Path | None, notes: list
     named = found.header.get("benchmark")
     if isinstance(named, str):
         return named
+    if found.header:
+        return OWN
     lock = read_lock(reference) if reference is not None else None
     if lock is not None:
         return lock.name
@@ -171,6 +174,8 @@ def _profiles(benchmark: str, wanted: str) -> dict[str, Profile]:
         raise UserError(f"{benchmark}: no profile scores it; `geovr benchmark list` shows names")
     if wanted == ALL:
         return known
+    if wanted == OFFICIAL and wanted not in known:
+        wanted = next(iter(known))  # questions that nobody published have no publisher's scorer
     if wanted not in known:
         raise UserError(f"{wanted}: no profile of {benchmark}; it has {', '.join(known)} and {ALL}")
     return {wanted: known[wanted]}

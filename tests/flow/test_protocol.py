@@ -18,7 +18,6 @@ from geovr.evaluation.comparison import said
 from geovr.evaluation.predictions import read_file
 from geovr.evaluation.profiles.table import profiles_of
 from geovr.evaluation.protocols import FLOW, protocol_named
-from geovr.evaluation.scorers import merged_kind
 from tests import published
 from tests.chat_server import serving, status
 from tests.media import write_video
@@ -118,7 +117,7 @@ def test_a_published_benchmark_is_scored_as_its_publisher_scores_it(trained: Wor
             assert f"Upstream's own code ends on these answers ({total.stops})" in scores["note"]
             continue
         assert scores["headline"]["score"]["mean"] == pytest.approx(total.overall, abs=1e-12)
-        assert {merged_kind(line["kind"]) for line in scores["kinds"]} == set(total.lines)
+        assert {line["kind"] for line in scores["kinds"]} == set(total.lines)
 
 
 @pytest.mark.fault(44)

@@ -16,6 +16,8 @@ TotalOf = Callable[[Sequence[Said], Sequence[Judged]], Total]
 GroupsOf = Callable[[Sequence[Said]], list[Group]]
 KindOf = Callable[[Said], str]
 Named = Callable[[str], str]
+POOLED = "overall"
+"""The group of all items where each counts the same."""
 NO_DIVISION = "ZeroDivisionError: division by zero"
 
 
@@ -86,7 +88,7 @@ def pooled(
         return Total(sum(scores) / len(scores), lines)
 
     def groups(saids: Sequence[Said]) -> list[Group]:
-        found = [Group("overall", mask(saids, counted or (lambda _: True)), 1.0)]
+        found = [Group(POOLED, mask(saids, counted or (lambda _: True)), 1.0)]
         return found + told(saids, kind, line)
 
     return total, groups

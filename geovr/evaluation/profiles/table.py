@@ -19,6 +19,7 @@ MODULES: tuple[str, ...] = (
     "sti",
     "cv_bench",
     "blink",
+    "own",
 )
 """Modules of this package with PROFILES, a tuple of Profile."""
 
