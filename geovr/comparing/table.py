@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from geovr.comparing.compare import Comparison
-from geovr.evaluation.comparison import MEAN, Difference
+from geovr.evaluation.comparison import MEAN, Difference, p_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,21 +21,17 @@ LEGEND = (
 def cells(line: Difference) -> tuple[str, ...]:
     """A line of the table; scores in percent."""
     gap = line.difference
-    adjusted = "" if line.kind == MEAN else _p(line.p_adjusted)
+    adjusted = "" if line.kind == MEAN else p_text(line.p_adjusted)
     return (
         "MEAN" if line.kind == MEAN else line.kind,
         str(line.items),
         f"{100 * line.ours:.1f}",
         f"{100 * line.theirs:.1f}",
         f"{100 * gap.mean:+.1f} [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]",
-        _p(line.p),
+        p_text(line.p),
         adjusted,
         line.verdict,
     )
-
-
-def _p(value: float) -> str:
-    return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def render(comparison: Comparison) -> Table:

@@ -250,6 +250,11 @@ class Difference:
         return "above" if self.difference.mean > 0 else "below"
 
 
+def p_text(value: float) -> str:
+    """A p-value for people."""
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
 def differences(ours: Scored, theirs: Scored) -> list[Difference]:
     """Compare two sets of answers to the same questions: the mean first, then each kind.
 

@@ -13,6 +13,7 @@ from typing import Any
 from geovr import lineage, tracking
 from geovr.artifacts import Checkpoint, EvalReport
 from geovr.config import digest
+from geovr.evaluation.comparison import p_text
 from geovr.evaluation.kinds import CLIP_LEVEL, VSI_BENCH
 from geovr.evaluation.report import Scores, render_markdown
 from geovr.evaluation.statistics import Interval
@@ -75,7 +76,7 @@ def make_card(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": _percent, "interval": _interval, "cell": _cell}
+    environment.filters |= {"percent": _percent, "interval": _interval, "cell": _cell, "p": p_text}
     trained = checkpoint.manifest.details
     parts = [lineage.Part.model_validate(part) for part in trained.get("lineage", [])]
     scores = _scores(evaluation)
