@@ -4,20 +4,13 @@
 # is tried. What `make demo` did is found in the store. SMALL=1 takes the small demo's data.
 set -euo pipefail
 
-data=data/rooms few=100 more=400 hardly=5 scenes=() settings=()
+few=100 more=400 hardly=5
 if [[ -n "${SMALL:-}" ]]; then
-  data=data/small few=5 more=80 hardly=1 scenes=(--scenes 48+16)
-  settings=(
-    --set ingest.videos=data/small/videos
-    --set "ingest.questions=[{path: data/small/train_questions.jsonl, split: train}, {path: data/small/test_questions.jsonl, split: test}]"
-    --set extract_targets.oracle.ground_truth=data/small/ground_truth
-    --set experiment=geovr-small
-  )
+  few=5 more=80 hardly=1
 fi
+source "${BASH_SOURCE%/*}/demo_data.sh"
 name=geovr-promotion${SMALL:+-small} root=artifacts/promotion${SMALL:+-small}
 
-geovr simulate --preset demo --output "$data" "${scenes[@]}"
-geovr init-model --preset tiny --output .geovr/models/tiny
 stage() { geovr "$1" "${@:2}" "${settings[@]}" --set "register.model_name=$name"; }
 
 stage ingest --output "$root/clips"
