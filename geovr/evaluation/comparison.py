@@ -19,6 +19,7 @@ from geovr.evaluation.kinds import Headline, groups, headline
 from geovr.evaluation.profiles.adding import POOLED
 from geovr.evaluation.profiles.profile import Group, Profile, Said
 from geovr.evaluation.profiles.table import profiles_of
+from geovr.evaluation.saved import said_of
 from geovr.evaluation.scorers import first_word, merged_kind, parse_number, score
 from geovr.evaluation.statistics import Interval, SceneBootstrap, SceneSignFlip, Verdict, holm
 
@@ -69,17 +70,7 @@ class Scoring:
 
 def said(row: Row) -> Said:
     """An answer as profiles take it."""
-    options = row.get("options")
-    return Said(
-        id=str(row["id"]),
-        kind=str(row["kind"]),
-        question=str(row.get("question") or ""),
-        options=tuple(options) if options else None,
-        answer=str(row["answer"]),
-        text=row["text"],
-        scene=str(row.get("scene") or ""),
-        extra=row.get("extra") or {},
-    )
+    return said_of(row, None)
 
 
 def _flow_score(row: Row) -> float:

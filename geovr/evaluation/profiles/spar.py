@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from geovr.evaluation.benchmarks.stills import SPAR_NUMBERS, SPAR_TEXT
-from geovr.evaluation.mra import mean_relative_accuracy
+from geovr.evaluation.mra import exact_relative_accuracy
 from geovr.evaluation.profiles import strict, vlmevalkit
 from geovr.evaluation.profiles.adding import (
     by_kinds,
@@ -221,12 +221,7 @@ def strict_judge(said: Said) -> Judged:
     if not motions:
         return Judged(0.0, None)
     pairs = zip(_axes(motions), _axes(_read_motions(said.answer)), strict=True)
-    scores = [
-        mean_relative_accuracy(predicted * np.sign(true), abs(true))
-        if true
-        else float(predicted == 0)
-        for predicted, true in pairs
-    ]
+    scores = [exact_relative_accuracy(predicted, true) for predicted, true in pairs]
     told = ",".join(f"{name}:{value:g}" for name, value in motions.items())
     return Judged(float(np.mean(scores)), told)
 

@@ -16,7 +16,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 
 from geovr.evaluation.benchmarks.item import split_option
-from geovr.evaluation.mra import mean_relative_accuracy
+from geovr.evaluation.mra import exact_relative_accuracy
 from geovr.evaluation.profiles.adding import by_kinds, first_stop, lines_of, means_of
 from geovr.evaluation.profiles.profile import Group, Judged, Said, Total
 from geovr.evaluation.profiles.reading import TENS, UNITS, shown
@@ -119,7 +119,7 @@ def judge_number(said: Said) -> Judged:
     predicted, target = number(said.text), number(said.answer)
     if predicted is None or target is None:
         return Judged(0.0, shown(predicted))
-    return Judged(mean_relative_accuracy(predicted, target), shown(predicted))
+    return Judged(exact_relative_accuracy(predicted, target), shown(predicted))
 
 
 def judge(said: Said) -> Judged:
