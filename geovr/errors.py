@@ -32,3 +32,7 @@ class StoreError(Exception):
     """An object is missing or damaged, or can't be written; the message names it and the remedy."""
 
     exit_code = 1
+
+
+class LostObject(StoreError):
+    """An object that a store answers for is not there, or is not what it was."""

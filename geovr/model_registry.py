@@ -119,14 +119,19 @@ class ModelRegistry:
         if found.description != text:
             self._mlflow.update_model_version(self.name, str(number), text)
 
-    def make_champion(self, number: int, reason: str) -> None:
-        """Move the champion alias; the version it leaves becomes `previous`, for going back."""
-        old = self.by_alias(CHAMPION)
-        if old is not None and old.number != number:
-            self.set_alias(PREVIOUS, old.number)
+    def make_champion(self, number: int, reason: str, over: int | None) -> None:
+        """Move the champion alias; done again it changes nothing.
+
+        Args:
+            number: of the version that becomes champion.
+            reason: for its tags.
+            over: number of the one before, which becomes `previous`, for going back.
+        """
+        if over is not None:
+            self.set_alias(PREVIOUS, over)
         self.set_alias(CHAMPION, number)
-        over = str(old.number) if old is not None and old.number != number else "none"
-        self.set_tags(number, {"geovr.promoted_over": over, "geovr.promotion_reason": reason})
+        told = "none" if over is None else str(over)
+        self.set_tags(number, {"geovr.promoted_over": told, "geovr.promotion_reason": reason})
 
 
 def find_version(reference: str) -> Version:

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from geovr.errors import StoreError, UserError
+from geovr.errors import LostObject, StoreError, UserError
 from geovr.object_cache import ObjectCache
 from geovr.storage_s3 import S3Backend
 
@@ -225,7 +225,7 @@ class Store:
         """Read an object; with a sha256, the first read in this process verifies it.
 
         Raises:
-            StoreError: when it is missing or its bytes are not those the digest names.
+            LostObject: when it is missing or its bytes are not those the digest names.
         """
         if sha256 is not None and self.cache is not None:
             kept = self.cache.get(sha256)
@@ -233,7 +233,7 @@ class Store:
                 return kept
         data = self.backend.read(key)
         if data is None:
-            raise StoreError(
+            raise LostObject(
                 f"{self.uri_of(key)}: no such object; run the stage that writes it again"
             )
         # what is kept on this disk under its digest is verified however often it was read
@@ -241,7 +241,7 @@ class Store:
         if sha256 is not None and not known:
             found = sha256_bytes(data)
             if found != sha256:
-                raise StoreError(
+                raise LostObject(
                     f"{self.uri_of(key)}: damaged: its sha256 is {found}, the index says {sha256};"
                     " delete the object and run the stage that writes it again"
                 )

@@ -12,7 +12,7 @@ import pytest
 
 from geovr import promotion, tracking
 from geovr.cli import app, outcome
-from geovr.errors import Interrupted, UserError
+from geovr.errors import Interrupted, StoreError, UserError
 from geovr.evaluation.protocols import FLOW
 from geovr.model_registry import CHAMPION, PREVIOUS, ModelRegistry, Version
 from geovr.promotion.champion import answers_of
@@ -198,3 +198,103 @@ def test_a_lease_whose_holder_died_runs_out_and_binds_nobody(tmp_path: Path) -> 
             held.check()
         fresh.check()
     assert taken == held.number + 1
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.fault(46)
+@pytest.mark.parametrize("survived", [0, 1, 2, 3])
+@pytest.mark.parametrize("what", ["promote", "rollback"])
+def test_aliases_moved_in_part_are_finished_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, survived: int
+) -> None:
+    """Killed after so many calls to the server: the same command ends as if it had not happened."""
+    registry = registered(tmp_path, 5, 20, 38)
+    promotion.promote("m", 1, RULES)
+    promotion.promote("m", 2, RULES)
+    if what == "rollback":
+        promotion.promote("m", 3, RULES)
+
+    def run() -> None:
+        if what == "promote":
+            promotion.promote("m", 3, RULES)
+        else:
+            promotion.rollback("m")
+
+    left = [survived]
+
+    def dying(call: Any) -> Any:
+        def once(self: ModelRegistry, *arguments: Any) -> None:
+            if left[0] == 0 and Path(tmp_path / "promotion/m/move.json").exists():
+                raise Killed
+            left[0] -= 1
+            call(self, *arguments)
+
+        return once
+
+    with monkeypatch.context() as patch:
+        for name in ("set_alias", "set_tags"):
+            patch.setattr(ModelRegistry, name, dying(getattr(ModelRegistry, name)))
+        remove = Store.remove
+
+        def struck_out(self: Store, key: str) -> None:
+            if key.endswith("move.json"):
+                raise Killed
+            remove(self, key)
+
+        patch.setattr(Store, "remove", struck_out)
+        if what == "promote":
+            left[0] += 1  # the verdict's tag, before the aliases
+        with pytest.raises(Killed):
+            run()
+    run()
+    wanted = (3, 2) if what == "promote" else (2, 3)
+    assert (number(registry, CHAMPION), number(registry, PREVIOUS)) == wanted
+    assert registry.version(wanted[0]).tags["geovr.promoted_over"] == str(wanted[1])
+    assert not (tmp_path / "promotion/m/move.json").exists()
+
+
+def test_few_scenes_earn_nothing(tmp_path: Path) -> None:
+    """Where every draw of scenes is the same, an interval has no width and says nothing."""
+
+    def of_scenes(number: int, scenes: int, right: int) -> Version:
+        made = version(number, tmp_path, turn=right)
+        store = Store.open(str(tmp_path))
+        rows = [row | {"scene": f"s{n % scenes}"} for n, row in enumerate(answers_of(made))]
+        text = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        sha256 = store.put(f"evaluation/e{number}/predictions.jsonl", text)
+        return Version("m", number, made.tags | {promotion.SHA_TAG: sha256}, "source")
+
+    for scenes in (1, 2, 5):
+        refused = judged(of_scenes(2, scenes, 38), of_scenes(1, scenes, 5))
+        assert not refused.approved and f"{scenes} scenes are too few" in refused.reason
+    assert judged(of_scenes(2, 6, 38), of_scenes(1, 6, 5)).approved
+    assert judged(of_scenes(2, 2, 38), of_scenes(1, 2, 5), min_scenes=2).approved
+
+
+def test_a_store_that_fails_is_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = registered(tmp_path, 10, 30)
+    promotion.promote("m", 1, RULES)
+
+    def failing(*arguments: Any) -> Any:
+        raise StoreError("s3://b/k: no answer in 60 s")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(promotion, "answers_on_the_benchmark_of", failing)
+        with pytest.raises(StoreError, match="no answer"):
+            promotion.promote("m", 2, RULES)
+    assert promotion.DECISION_TAG not in registry.version(2).tags
+    assert promotion.promote("m", 2, RULES).number == 2
+
+
+def test_a_version_that_is_not_there_is_the_users_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registered(tmp_path, 10)
+    monkeypatch.chdir(tmp_path)
+    for given in ("7", "0"):
+        command = ["promote", "--model", "m", "--version", given]
+        assert outcome(lambda: app(command, standalone_mode=False)) == 2  # noqa: B023
+        assert f"no version has the number {given}" in capsys.readouterr().err

@@ -62,8 +62,8 @@ def test_a_checkpoint_is_registered_once(tmp_path: Path) -> None:
         second = registry.ensure_version("digest-2", str(tmp_path), run.run_id, {})
     assert first.number == again.number == 1 and second.number == 2
     assert again.tags["a"] == "2"
-    registry.make_champion(1, "first")
-    registry.make_champion(2, "better")
+    registry.make_champion(1, "first", None)
+    registry.make_champion(2, "better", 1)
     champion, previous = registry.by_alias(CHAMPION), registry.by_alias(PREVIOUS)
     assert champion is not None and champion.number == 2
     assert champion.tags["geovr.promoted_over"] == "1"

@@ -30,6 +30,10 @@ MEAN = "mean"
 AUTO, OFFICIAL = "auto", "official"
 
 
+class NotComparable(ValueError):
+    """Answers that don't belong side by side."""
+
+
 @dataclass(frozen=True)
 class Mean:
     """What a line is the mean of: masks over the items, and the weight of each, adding up to 1."""
@@ -177,7 +181,7 @@ class Scored:
         scoring: by which they are scored.
 
     Raises:
-        ValueError: when a question was answered twice.
+        NotComparable: when a question was answered twice.
     """
 
     def __init__(self, answers: Iterable[Row], scoring: Scoring = FLOW) -> None:
@@ -187,7 +191,7 @@ class Scored:
         self.place = {name: place for place, name in enumerate(self.ids)}
         if len(self.place) < len(self.ids):
             twice = sorted(name for name, count in Counter(self.ids).items() if count > 1)
-            raise ValueError(f"{len(twice)} questions were answered twice: {twice[:5]}")
+            raise NotComparable(f"{len(twice)} questions were answered twice: {twice[:5]}")
         self.scores = np.asarray([scoring.score(row) for row in self.rows], dtype=float)
         self.scenes = np.asarray([scene_of(row) for row in self.rows])
         self.lines = scoring.lines(self.rows)
@@ -250,11 +254,13 @@ def differences(ours: Scored, theirs: Scored) -> list[Difference]:
     """Compare two sets of answers to the same questions: the mean first, then each kind.
 
     Raises:
-        ValueError: when the questions are not the same.
+        NotComparable: when the questions are not the same.
     """
     if set(ours.ids) != set(theirs.ids):
         apart = sorted(set(ours.ids) ^ set(theirs.ids))
-        raise ValueError(f"{len(apart)} questions were answered by one of them only: {apart[:5]}")
+        raise NotComparable(
+            f"{len(apart)} questions were answered by one of them only: {apart[:5]}"
+        )
     others = theirs.scores[[theirs.place[name] for name in ours.ids]]
     gain = ours.scores - others
     bootstrap = SceneBootstrap(ours.scenes, RESAMPLES, SEED)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from geovr.errors import GateRefused, StoreError, UserError
+from geovr.errors import GateRefused, LostObject, UserError
+from geovr.evaluation.comparison import NotComparable
 from geovr.model_registry import CHALLENGER, CHAMPION, PREVIOUS, ModelRegistry, Version
 from geovr.promotion.champion import (
     BENCHMARK_TAG,
@@ -21,6 +22,7 @@ from geovr.promotion.champion import (
 )
 from geovr.promotion.decide import Answers, Decision, decide
 from geovr.promotion.lease import lease
+from geovr.promotion.moves import Move, carry_out, finish
 from geovr.promotion.policy import PromotionPolicy
 
 __all__ = [
@@ -61,9 +63,12 @@ def judge(
         # asking a champion again may take hours: that is done before the lease is taken
         try:
             decision = decide(candidate, champion, policy, commercial=commercial, answers=answers)
-        except (UserError, StoreError, ValueError) as error:
+        except (UserError, LostObject, NotComparable) as error:
+            # what a store or a server fails at is no verdict: it ends this, to be tried again
             decision = Decision(False, f"it can't be compared: {error}")
-        with lease(registry.lease_store(candidate.tags[STORE_TAG]), registry.name) as held:
+        store = registry.lease_store(candidate.tags[STORE_TAG])
+        with lease(store, registry.name) as held:
+            finish(registry, store)
             now = registry.by_alias(CHAMPION)
             if (now and now.number) != (champion and champion.number):
                 continue  # somebody else was promoted meanwhile
@@ -71,13 +76,12 @@ def judge(
                 return _recorded(registry, candidate) or decision
             held.check()
             text = json.dumps(decision.told(), indent=1)
-            registry.lease_store(candidate.tags[STORE_TAG]).put(
-                _record_key(candidate), text.encode()
-            )
+            store.put(_record_key(candidate), text.encode())
             verdict = "approved" if decision.approved else "refused"
             registry.set_tags(candidate.number, {DECISION_TAG: f"{verdict}: {decision.reason}"})
             if decision.approved:
-                registry.make_champion(candidate.number, decision.reason)
+                over = champion.number if champion is not None else None
+                carry_out(registry, store, Move(candidate.number, over, decision.reason))
         return decision
 
 
@@ -116,11 +120,16 @@ def promote(
         GateRefused: when it isn't better, or its lineage forbids it; the reason says which.
     """
     registry = ModelRegistry(model_name)
-    candidate = registry.version(number) if number else registry.by_alias(CHALLENGER)
+    candidate = registry.by_alias(CHALLENGER) if number is None else registry.by_number(number)
     if candidate is None:
+        lacking = f"has the alias {CHALLENGER!r}" if number is None else f"has the number {number}"
         raise UserError(
-            f"{model_name}: no version has the alias {CHALLENGER!r}; give --version, or register"
-            " one first"
+            f"{model_name}: no version {lacking}; give --version, or register one first"
+        )
+    if STORE_TAG not in candidate.tags:
+        raise UserError(
+            f"{model_name} version {candidate.number}: it lacks the tag {STORE_TAG}, so it was not"
+            " registered by `geovr register`; register its checkpoint by that"
         )
     commercial = commercial or candidate.tags.get(PROFILE_TAG) == "true"
     decision = judge(registry, candidate, policy, commercial=commercial)
@@ -142,14 +151,23 @@ def rollback(model_name: str) -> tuple[Version, Version]:
     known = registry.by_alias(CHAMPION) or registry.by_alias(PREVIOUS)
     if known is None:
         raise UserError(f"{model_name}: has no champion; `geovr promote` makes one")
-    default = known.tags.get(STORE_TAG, "")
-    with lease(registry.lease_store(default), registry.name) as held:
-        champion, previous = registry.by_alias(CHAMPION), registry.by_alias(PREVIOUS)
-        if champion is None or previous is None:
-            raise UserError(
-                f"{model_name}: no version has the alias {PREVIOUS!r}, so there is none to go back"
-                " to"
-            )
-        held.check()
-        registry.make_champion(previous.number, f"rolled back from version {champion.number}")
-    return registry.version(previous.number), champion
+    store = registry.lease_store(known.tags.get(STORE_TAG, ""))
+    with lease(store, registry.name) as held:
+        done = finish(registry, store)
+        if done is None or not done.back:
+            done = _way_back(registry)
+            held.check()
+            carry_out(registry, store, done)
+    assert done.over is not None  # a way back is always one from a champion
+    return registry.version(done.to), registry.version(done.over)
+
+
+def _way_back(registry: ModelRegistry) -> Move:
+    champion, previous = registry.by_alias(CHAMPION), registry.by_alias(PREVIOUS)
+    if champion is None or previous is None or previous.number == champion.number:
+        raise UserError(
+            f"{registry.name}: no other version has the alias {PREVIOUS!r}, so there is none to go"
+            " back to"
+        )
+    reason = f"rolled back from version {champion.number}"
+    return Move(previous.number, champion.number, reason, back=True)

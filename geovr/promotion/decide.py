@@ -139,6 +139,12 @@ def _compared(ours: Scored, theirs: Scored, champion: int, policy: PromotionPoli
     if worse:
         reason = f"it is worse than version {champion} at {', '.join(worse)}"
         return Decision(False, f"{reason}; its mean: {_points(gain)}", *numbers)
+    if table[0].scenes < policy.min_scenes:
+        reason = (
+            f"{table[0].scenes} scenes are too few to tell it from version {champion}"
+            f" (register.policy.min_scenes: {policy.min_scenes}): {_points(gain)}"
+        )
+        return Decision(False, reason, *numbers)
     if gain.low > policy.min_gain:
         reason = f"it is better than version {champion}: {_points(gain)}"
         return Decision(True, reason, *numbers)

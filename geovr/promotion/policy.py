@@ -13,6 +13,12 @@ class PromotionPolicy(Config):
     min_gain: float = Field(
         0.0, ge=0, description="The gain's 95 % interval must lie above this (share of 1)."
     )
+    min_scenes: int = Field(
+        6,
+        ge=2,
+        description="A comparison needs answers about so many scenes; of fewer than 6 no sign-flip"
+        " test can tell a difference from chance at 5 %.",
+    )
     allow_leakage: bool = Field(
         False, description="Also where clips that were trained on are among those tested on."
     )
