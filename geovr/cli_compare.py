@@ -25,9 +25,12 @@ def compare(
         ),
     ] = None,
     profile: Annotated[
-        str | None,
-        typer.Option(help="Scorer of the benchmark, such as official. [default: the flow's own]"),
-    ] = None,
+        str,
+        typer.Option(
+            help="Scorer: auto is the benchmark's official one, and the flow's own rule for other"
+            " questions; flow is that rule for all; or a profile of the benchmark, such as strict."
+        ),
+    ] = "auto",
     by: Annotated[
         str, typer.Option(help="Lines: kind as reported, type as the file has it, or none.")
     ] = "kind",

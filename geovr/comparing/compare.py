@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from geovr.comparing.alike import same_protocol, same_questions
 from geovr.comparing.sources import Side
 from geovr.errors import UserError
 from geovr.evaluation.comparison import (
+    AUTO,
     FLOW,
     MEAN,
     Difference,
@@ -19,9 +20,10 @@ from geovr.evaluation.comparison import (
     Row,
     Scored,
     Scoring,
-    by_profile,
     differences,
+    scoring_of,
 )
+from geovr.evaluation.profiles.table import profiles_of
 
 By = Literal["kind", "type", "none"]
 
@@ -57,20 +59,21 @@ class Comparison:
 
 
 def compare(
-    a: Side, b: Side, *, profile: str | None = None, by: By = "kind", common: bool = False
+    a: Side, b: Side, *, profile: str = AUTO, by: By = "kind", common: bool = False
 ) -> Comparison:
     """Compare two sides item by item.
 
     Args:
         a: the one that is judged.
         b: the one that it is compared with.
-        profile: of the benchmark's scorers; None: the flow's own rule.
+        profile: auto: as the benchmark's publisher scores, and by the flow's own rule where there
+            is none; flow; or one of the benchmark's profiles.
         by: lines of the kinds as the scoring reports them, of the raw types, or the mean alone.
         common: compare what both answered, though one answered more or was asked otherwise.
 
     Raises:
         UserError: when the questions or protocols differ and `common` is false, nothing is
-            common, or there is no such profile.
+            common, there is no such profile, or they are of benchmarks that are scored apart.
     """
     a, b, notes = same_questions(a, b, common)
     notes += same_protocol(a, b, common)
@@ -78,6 +81,7 @@ def compare(
     ours, theirs = Scored(a.rows, scoring), Scored(b.rows, scoring)
     if not all(row.get("scene") for row in a.rows):
         notes.append("not every answer tells its scene; its clip, or it itself, counts as one")
+    notes += _stops(scoring, {"A": a, "B": b})
     lines = differences(ours, theirs)
     return Comparison(a.name, b.name, scoring.name, len(set(ours.scenes)), lines, notes)
 
@@ -95,22 +99,27 @@ def _by(scoring: Scoring, by: By) -> Scoring:
     return replace(scoring, lines=lines)
 
 
-def _scoring(a: Side, b: Side, profile: str | None) -> Scoring:
-    if profile is None or profile == FLOW.name:
-        return FLOW
-    from geovr.evaluation.profiles.table import profiles_of
+def _scoring(a: Side, b: Side, profile: str) -> Scoring:
+    names = sorted({str(side.benchmark) for side in (a, b) if side.benchmark is not None})
+    if profile != FLOW.name and any(profiles_of(one) != profiles_of(names[0]) for one in names):
+        raise UserError(
+            f"--profile {profile}: they tell of {' and '.join(names)}, which are scored apart;"
+            f" --profile {FLOW.name} scores both by the flow's own rule"
+        )
+    try:
+        return scoring_of(names[0] if names else None, profile)
+    except UserError as error:
+        # it names the key of an evaluation's configuration
+        told = str(error).removeprefix("evaluate.scoring: ")
+        raise UserError(f"--profile {told}") from error
 
-    names = {side.benchmark for side in (a, b)} - {None}
-    if len(names) != 1:
-        told = f"they tell of {' and '.join(sorted(map(str, names)))}" if names else "none is told"
-        raise UserError(
-            f"--profile {profile}: which profiles there are depends on the benchmark, and {told};"
-            " leave the option out for the flow's own rule"
-        )
-    known = profiles_of(str(names.pop()))
-    if profile not in known:
-        raise UserError(
-            f"--profile {profile}: choose one of {', '.join([FLOW.name, *known])} for"
-            f" {a.benchmark or b.benchmark}"
-        )
-    return by_profile(known[profile])
+
+def _stops(scoring: Scoring, sides: Mapping[str, Side]) -> list[str]:
+    """What is to be said where an upstream has no score of its own."""
+    found = {which: scoring.stops(side.rows) for which, side in sides.items()}
+    return [
+        f"upstream's own code ends on the answers of {which} ({error}); the mean is of what there"
+        " is"
+        for which, error in found.items()
+        if error is not None
+    ]

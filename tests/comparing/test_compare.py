@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from geovr.comparing import compare as comparing
 from geovr.comparing.compare import compare
 from geovr.comparing.sources import Side, baseline_of, side_of
 from geovr.comparing.table import cells
 from geovr.errors import UserError
+from geovr.evaluation import comparison
 from geovr.evaluation.comparison import MEAN
-from geovr.evaluation.profiles import table as profile_table
-from geovr.evaluation.profiles.profile import Group, Judged, Profile
+from geovr.evaluation.profiles.profile import Group, Judged, Profile, Total
 from geovr.storage import sha256_bytes
 from tests.workspace import Workspace
 
@@ -83,7 +85,7 @@ def test_a_question_answered_twice_is_named() -> None:
 
 
 def test_other_digests_and_protocols_are_refused() -> None:
-    known = {"protocol": "vsi/official", "protocol_digest": "d1"}
+    known: dict[str, Any] = {"protocol": "vsi/official", "protocol_digest": "d1"}
     compare(side(3, **known), side(4, **known))
     with pytest.raises(UserError, match="digests of their benchmarks differ"):
         compare(side(3, benchmark_digest="x"), side(3, benchmark_digest="y"))
@@ -114,19 +116,67 @@ def test_a_profile_is_the_benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
     always = Profile(
         "lenient", ("bench",), "here",
         judge=lambda said: Judged(1.0 if said.text else 0.0, said.text),
-        total=lambda said, judged: pytest.fail("not asked for"),
+        total=lambda said, judged: Total(
+            None, {}, "KeyError: 'x'" if said[0].text == "10" else None
+        ),
         groups=lambda said: [Group("all", np.ones(len(said), dtype=bool), 1.0)],
     )  # fmt: skip
-    monkeypatch.setattr(
-        profile_table, "profiles_of", lambda name: {"lenient": always} if name == "bench" else {}
-    )
+    for module in (comparison, comparing):
+        monkeypatch.setattr(
+            module, "profiles_of", lambda name: {"lenient": always} if name == "bench" else {}
+        )
     a, b = side(20, benchmark="bench"), side(0, benchmark="bench")
-    assert compare(a, b, profile="lenient").lines[0].difference.mean == 0.0
-    assert compare(a, b, profile="flow").lines[0].difference.mean == 1.0
-    with pytest.raises(UserError, match="choose one of flow, lenient for bench"):
+    found = compare(a, b, profile="lenient")
+    assert found.lines[0].difference.mean == 0.0
+    assert found.notes == [
+        "upstream's own code ends on the answers of A (KeyError: 'x'); the mean is of what there is"
+    ]
+    for default in (compare(a, b), compare(a, b, profile="flow")):
+        assert default.scoring == "flow" and default.lines[0].difference.mean == 1.0
+    with pytest.raises(UserError, match="--profile strict: bench can be scored by flow, lenient"):
         compare(a, b, profile="strict")
-    with pytest.raises(UserError, match="none is told"):
+    with pytest.raises(UserError, match="--profile lenient: questions of your own can be scored"):
         compare(side(1), side(2), profile="lenient")
+    with pytest.raises(UserError, match="of bench and other, which are scored apart; --prof"):
+        compare(a, side(2, benchmark="other"))
+    assert compare(a, side(2, benchmark="other"), profile="flow").scoring == "flow"
+
+
+def test_by_default_a_benchmark_is_scored_as_published_and_own_questions_by_the_flow(
+    tmp_path: Path,
+) -> None:
+    def written(name: str, text: str, **header: Any) -> Side:
+        rows = [
+            answer(n, "object_abs_distance", answer="-3", text=text if n else "word")
+            for n in range(6)
+        ]
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("\n".join(map(json.dumps, [{"header": header}, *rows])))
+        return side_of(str(path), tmp_path)
+
+    # the official scorer gives every number full marks where the target is negative
+    sides = [written(name, text, benchmark="vsi-bench") for name, text in (("a", "9"), ("b", "x"))]
+    found = compare(sides[0], sides[1])
+    assert (found.scoring, found.lines[0].ours, found.notes) == ("official", 5 / 6, [])
+    assert compare(sides[0], sides[1], profile="flow").lines[0].ours == 0.0
+    assert compare(sides[0], sides[1], profile="strict").scoring == "strict"
+    other = replace(sides[1], benchmark="vsi-bench-debiased")
+    assert compare(sides[0], other).scoring == "official"  # of the same scorers
+    for header in ({}, {"benchmark": None}, {"benchmark": "own"}):
+        own = [written(name, text, **header) for name, text in (("a", "9"), ("b", "x"))]
+        found = compare(own[0], own[1])
+        assert (found.scoring, found.lines[0].ours, found.notes) == ("flow", 0.0, [])
+
+
+def test_a_side_on_which_the_upstreams_code_ends_is_told() -> None:
+    rows = [answer(n, "object_abs_distance", answer="3", text="3") for n in range(4)]
+    a = Side("a", rows, benchmark="vsi-bench")
+    b = replace(a, name="b", rows=[*rows[:3], rows[3] | {"text": None}])
+    (note,) = compare(a, b).notes
+    assert note.startswith("upstream's own code ends on the answers of B (AttributeError: ")
+    assert note.endswith("; the mean is of what there is")
+    assert compare(a, b).lines[0].theirs == 0.75
+    assert compare(a, b, profile="flow").notes == []
 
 
 def test_files_are_read_with_and_without_a_header(tmp_path: Path) -> None:
@@ -229,7 +279,10 @@ def test_the_table_the_plot_and_the_numbers(flown: Workspace, tmp_path: Path) ->
         (["artifacts/evaluation", "0" * 32], "no such run"),
         (["artifacts/evaluation", "--against", "blanked", "--by", "scene"], "kind, type, none"),
         (["artifacts/evaluation", "--against", "blanked", "--output", "x.pdf"], "end it with .png"),
-        (["artifacts/evaluation", "--against", "blanked", "--profile", "official"], "none is told"),
+        (
+            ["artifacts/evaluation", "--against", "blanked", "--profile", "official"],
+            "--profile official: questions of your own can be scored by flow",
+        ),
     ],
 )
 def test_mistakes_end_with_2_and_say_what_to_do(

@@ -13,6 +13,7 @@ from geovr.evaluation.profiles import strict, vlmevalkit
 from geovr.evaluation.profiles.adding import by_kinds, first_stop, lines_of, means_of, pooled
 from geovr.evaluation.profiles.cv_bench import inferred_judge, lmms_judge
 from geovr.evaluation.profiles.profile import Group, Judged, Profile, Said, Total
+from geovr.evaluation.profiles.reading import letter_or_none
 
 BENCHMARKS = ("blink-spatial",)
 _LETTERS = "ABCDE"
@@ -29,14 +30,15 @@ def judge(said: Said) -> Judged:
     if text is None:
         return Judged(0.0, None)
     if text in _EXACT:
-        return Judged(float(_EXACT[text] == said.answer), _EXACT[text])
+        exact = _EXACT[text]
+        return Judged(float(exact == said.answer), letter_or_none(exact, said.options))
     options = {f"({letter})" for letter in _LETTERS[: len(said.options or ())]}
     found = options.intersection(text.split())
     last = options.intersection(text.split("\n\n")[-1].split())
     if not found or (len(found) != 1 and len(last) != 1):
         return Judged(0.0, None)
     (letter,) = last if len(last) == 1 else found
-    return Judged(float(letter == f"({said.answer})"), letter[1])
+    return Judged(float(letter == f"({said.answer})"), letter_or_none(letter[1], said.options))
 
 
 def total(saids: Sequence[Said], judged: Sequence[Judged]) -> Total:

@@ -28,6 +28,7 @@ from geovr.evaluation.profiles.reading import (
     NO_LOWER,
     NO_STRIP,
     ZERO_DIVISION,
+    letter_or_none,
     option_texts,
     stopped,
 )
@@ -56,13 +57,15 @@ def judge(said: Said) -> Judged:
     solid = source_of(said) == SOLID
     text = text.strip().rstrip(".:," if solid else ".").lstrip("(").rstrip(")")[:1]
     truth = said.answer.lower()[:1]
+    letter = letter_or_none(text, said.options)
     if not solid:
-        return Judged(float(text == truth), text or None)
+        return Judged(float(text == truth), letter)
     options = list(option_texts(said).values())
+    read = text if text and text in options else letter
     place = string.ascii_lowercase.find(truth or " ")
     if not 0 <= place < len(options):
-        return stopped("IndexError: list index out of range", text or None)
-    return Judged(float(text in (truth, options[place])), text or None)
+        return stopped("IndexError: list index out of range", read)
+    return Judged(float(text in (truth, options[place])), read)
 
 
 def composite(means: dict[str, float]) -> float:
@@ -109,7 +112,7 @@ def lmms_judge(said: Said) -> Judged:
     if said.text is None:
         return stopped(NO_STRIP)
     letter = first_letter(said.text)
-    return Judged(float(letter == said.answer), letter or None)
+    return Judged(float(letter == said.answer), letter_or_none(letter, said.options))
 
 
 _ALL, _ALL_GROUPS = pooled()
@@ -132,7 +135,7 @@ def lmms_total(saids: Sequence[Said], judged: Sequence[Judged]) -> Total:
 def inferred_judge(said: Said) -> Judged:
     """VLMEvalKit's older rules: one letter among the last words, else one option's text inside."""
     letter = vlmevalkit.inferred(str(said.text), option_texts(said)) or "Z"
-    return Judged(float(letter == said.answer), None if letter == "Z" else letter)
+    return Judged(float(letter == said.answer), letter_or_none(letter, said.options))
 
 
 def easi_total(saids: Sequence[Said], judged: Sequence[Judged]) -> Total:

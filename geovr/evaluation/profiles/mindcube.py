@@ -11,7 +11,7 @@ import re
 from geovr.evaluation.profiles import strict, vlmevalkit
 from geovr.evaluation.profiles.adding import pooled
 from geovr.evaluation.profiles.profile import Judged, Profile, Said
-from geovr.evaluation.profiles.reading import NO_STRIP, stopped
+from geovr.evaluation.profiles.reading import NO_STRIP, letter_or_none, stopped
 
 BENCHMARKS = ("mindcube-tiny", "mindcube")
 _BEFORE_STOP = re.compile(r"([A-E])\.")
@@ -69,7 +69,8 @@ def letter_in(text: str | None) -> str | None:
 def judge(said: Said) -> Judged:
     """The letter of letter_in, in capitals as recorded."""
     letter = letter_in(said.text)
-    return Judged(float(letter is not None and letter == said.answer), letter)
+    right = letter is not None and letter == said.answer
+    return Judged(float(right), letter_or_none(letter, said.options))
 
 
 def lmms_judge(said: Said) -> Judged:
@@ -77,7 +78,8 @@ def lmms_judge(said: Said) -> Judged:
     if said.text is None:
         return stopped(NO_STRIP)
     letter = letter_in(said.text.strip())
-    return Judged(float(letter is not None and letter == said.answer), letter)
+    right = letter is not None and letter == said.answer
+    return Judged(float(right), letter_or_none(letter, said.options))
 
 
 def setting_of(said: Said) -> str:

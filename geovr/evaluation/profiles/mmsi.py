@@ -11,6 +11,7 @@ import re
 from geovr.evaluation.profiles import strict, vlmevalkit
 from geovr.evaluation.profiles.adding import pooled
 from geovr.evaluation.profiles.profile import Judged, Profile, Said
+from geovr.evaluation.profiles.reading import letter_or_none
 
 BENCHMARKS = ("mmsi-bench",)
 _DOUBLE, _SINGLE = re.compile(r"``([^`]*)``"), re.compile(r"`([^`]*)`")
@@ -43,7 +44,9 @@ def judge(said: Said) -> Judged:
     if said.text is None:
         return Judged(0.0, None)
     found = _LETTER.search(_marked(said.text, _DOUBLE, _SINGLE))
-    return Judged(_agrees(found[0], said), found[0]) if found else Judged(0.0, None)
+    if not found:
+        return Judged(0.0, None)
+    return Judged(_agrees(found[0], said), letter_or_none(found[0], said.options))
 
 
 def lmms_judge(said: Said) -> Judged:
@@ -54,7 +57,7 @@ def lmms_judge(said: Said) -> Judged:
     if not found:
         return Judged(0.0, None)
     letter = found[0].upper()
-    return Judged(_agrees(letter, said), letter)
+    return Judged(_agrees(letter, said), letter_or_none(letter, said.options))
 
 
 def _with_dash(kind: str) -> str:

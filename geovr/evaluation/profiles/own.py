@@ -14,6 +14,7 @@ from geovr.evaluation.kinds import groups as weighed
 from geovr.evaluation.kinds import headline
 from geovr.evaluation.profiles.adding import first_stop, told
 from geovr.evaluation.profiles.profile import Group, Judged, Profile, Said, Total
+from geovr.evaluation.profiles.reading import letter_or_none
 from geovr.evaluation.scorers import first_word, merged_kind, parse_number, score
 
 OWN = "own"
@@ -24,7 +25,8 @@ def judge(said: Said) -> Judged:
     """A letter by the first word; a number by mean relative accuracy; words can't be scored."""
     text = said.text or ""
     if said.options:
-        return Judged(score(text, said.answer, said.options), first_word(text) or None)
+        word = first_word(text)
+        return Judged(score(text, said.answer, said.options), letter_or_none(word, said.options))
     number = None if is_text(said.answer) else parse_number(text)
     return Judged(score(text, said.answer, None), None if number is None else repr(number))
 

@@ -44,7 +44,9 @@ class Judged:
 
     Attributes:
         score: from 0 to 1; 0 where `stops` is given.
-        read: what was taken for the answer; None where nothing could be read in it.
+        read: what was taken for the answer, for a choice one of its options (in the case in which
+            it was found), for a number what was parsed; None where nothing could be read. That says
+            nothing of the score: some upstreams give an answer that can't be read full marks.
         stops: the error with which the upstream's own code ends at this answer, as
             "ZeroDivisionError: why"; None everywhere else.
     """

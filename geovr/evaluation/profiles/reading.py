@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import string
+from collections.abc import Sequence
 
 from geovr.evaluation.benchmarks.item import split_option
 from geovr.evaluation.mra import THRESHOLDS
@@ -17,6 +19,8 @@ UNITS = (
     "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
     "nineteen",
 )  # fmt: skip
+LETTERS = ("A", "B", "C", "D", "E", "F")
+"""Of a choice whose options were not saved."""
 TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 
 
@@ -54,6 +58,29 @@ def shown(number: float | None) -> str | None:
     if number is None:
         return None
     return f"{number:g}" if math.isfinite(number) else str(number)
+
+
+def letters_of(options: Sequence[str] | None) -> tuple[str, ...]:
+    """Of the options; by their places where none bears a letter."""
+    if not options:
+        return LETTERS
+    own = tuple(letter for letter, _ in map(split_option, options) if letter)
+    return own or tuple(string.ascii_uppercase[: len(options)])
+
+
+def letter_or_none(
+    word: str | None, options: Sequence[str] | None, *, fold: bool = True
+) -> str | None:
+    """A word if it is an option's letter; None for what can't be right whatever the answer is.
+
+    Args:
+        word: what a scorer looks at; None where it found nothing to look at.
+        options: of the question.
+        fold: whether a small letter is as good.
+    """
+    if word is None:
+        return None
+    return word if (word.upper() if fold else word) in letters_of(options) else None
 
 
 def recorded_option(said: Said) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from geovr.evaluation.profiles import strict
 from geovr.evaluation.profiles.adding import by_kinds, first_stop, lines_of, means_of
 from geovr.evaluation.profiles.profile import Group, Judged, Profile, Said, Total
-from geovr.evaluation.profiles.reading import as_float, stopped, within
+from geovr.evaluation.profiles.reading import as_float, letter_or_none, stopped, within
 from geovr.evaluation.scorers import first_word
 
 BENCHMARKS = ("revsi-16", "revsi-32", "revsi-64", "revsi-all")
@@ -47,7 +47,8 @@ def judge(said: Said) -> Judged:
     """The first word; whatever goes wrong with a number scores 0."""
     word = first_word(str(said.text).strip())
     if said.kind in _CHOICES:
-        return Judged(float(word.lower() == said.answer.lower()), word)
+        right = word.lower() == said.answer.lower()
+        return Judged(float(right), letter_or_none(word, said.options))
     if said.kind not in _NUMBERS:
         return stopped(_UNBOUND)
     predicted, target = as_float(word), as_float(said.answer)

@@ -27,6 +27,7 @@ from geovr.evaluation.profiles.profile import Group, Judged, Profile, Said, Tota
 from geovr.evaluation.profiles.reading import (
     NO_LOWER,
     as_float,
+    letter_or_none,
     relative_accuracy,
     shown,
     stopped,
@@ -87,7 +88,8 @@ def _official_choice(said: Said) -> Judged:
     if said.text is None:
         return stopped(NO_LOWER)
     text, letter = said.text.lower(), said.answer.lower()
-    return Judged(float(text in letter or text[0] == letter), text[:1] or None)
+    read = letter_or_none(text[:1], said.options)
+    return Judged(float(text in letter or text[0] == letter), read)
 
 
 def _official_number(said: Said) -> Judged:

@@ -16,6 +16,7 @@ from geovr.evaluation.profiles.reading import (
     NO_STRIP,
     ZERO_DIVISION,
     as_float,
+    letter_or_none,
     stopped,
     within,
 )
@@ -69,7 +70,8 @@ def judge(said: Said) -> Judged:
         text = said.text.replace("Answer:", "")
         letter = _LETTER.search(text.split(" ")[0].strip())
         word = letter[0].rstrip(".") if letter else text.strip()
-        return Judged(float(word.lower() == said.answer.lower()), word)
+        right = word.lower() == said.answer.lower()
+        return Judged(float(right), letter_or_none(word, said.options))
     if said.kind not in _ALL_NUMBERS:
         return stopped(f"ValueError: Unknown question type: {said.kind}")
     if said.text is None:
@@ -77,7 +79,7 @@ def judge(said: Said) -> Judged:
     word, target = _number(said.text) or "", as_float(said.answer)
     predicted = as_float(word)
     if predicted is None or target is None:
-        return Judged(0.0, word or None)
+        return Judged(0.0, None if predicted is None else word)
     if target == 0:
         return stopped(ZERO_DIVISION, word)
     return Judged(within(abs(predicted - target) / target), word)

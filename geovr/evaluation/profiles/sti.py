@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from geovr.evaluation.profiles import strict, vlmevalkit
 from geovr.evaluation.profiles.adding import pooled
 from geovr.evaluation.profiles.profile import Judged, Profile, Said, Total
-from geovr.evaluation.profiles.reading import stopped
+from geovr.evaluation.profiles.reading import letter_or_none, stopped
 
 BENCHMARKS = ("sti-bench",)
 _FLAGS = re.IGNORECASE | re.MULTILINE
@@ -40,11 +40,13 @@ def judge(said: Said) -> Judged:
     for pattern in _PATTERNS:
         found = pattern.search(said.text)
         if found:
-            return Judged(float(found[1].upper() == said.answer), found[1].upper())
+            letter = found[1].upper()
+            return Judged(float(letter == said.answer), letter_or_none(letter, said.options))
     last = said.text.strip()[-1:]
     if not last:
         return stopped("IndexError: string index out of range")
-    return Judged(float(last in "ABCDE" and last == said.answer), last)
+    read = letter_or_none(last, said.options, fold=False) if last in "ABCDE" else None
+    return Judged(float(last in "ABCDE" and last == said.answer), read)
 
 
 def _answered(said: Said) -> bool:

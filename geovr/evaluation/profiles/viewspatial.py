@@ -11,7 +11,7 @@ import re
 from geovr.evaluation.profiles import strict, vlmevalkit
 from geovr.evaluation.profiles.adding import NO_DIVISION, pooled
 from geovr.evaluation.profiles.profile import Judged, Profile, Said
-from geovr.evaluation.profiles.reading import NO_SPLIT, recorded_option, stopped
+from geovr.evaluation.profiles.reading import NO_SPLIT, letter_or_none, recorded_option, stopped
 
 BENCHMARKS = ("viewspatial-bench",)
 _LETTER = re.compile(r"\b([A-D])\b", re.IGNORECASE)
@@ -30,7 +30,8 @@ def lmms_judge(said: Said) -> Judged:
     if said.text is None:
         return stopped(NO_SPLIT)
     letter = _option(said.text.split("\n")[-1])
-    return Judged(float(letter == _option(recorded_option(said))), letter)
+    right = letter == _option(recorded_option(said))
+    return Judged(float(right), letter_or_none(letter, said.options))
 
 
 def judge(said: Said) -> Judged:

@@ -16,7 +16,13 @@ import numpy as np
 
 from geovr.evaluation.profiles.adding import GroupsOf, Named, TotalOf, pooled
 from geovr.evaluation.profiles.profile import Judged, Said
-from geovr.evaluation.profiles.reading import UNITS, as_float, relative_accuracy, shown
+from geovr.evaluation.profiles.reading import (
+    UNITS,
+    as_float,
+    letter_or_none,
+    relative_accuracy,
+    shown,
+)
 
 RULES = "open-compass/VLMEvalKit at e8e78f0, rules only: "
 _TAIL_CHARACTERS, _TAIL_LINES = 800, 6
@@ -135,7 +141,7 @@ def number_in(text: str) -> float | None:
 def judge_choice(said: Said) -> Judged:
     """1 where both sides give the same letter, or neither gives one."""
     letter, truth = option_in(str(said.text)), option_in(said.answer.strip())
-    return Judged(float(letter == truth), letter)
+    return Judged(float(letter == truth), letter_or_none(letter, said.options))
 
 
 def judge_number(said: Said) -> Judged:

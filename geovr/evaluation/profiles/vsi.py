@@ -17,12 +17,18 @@ from geovr.evaluation.profiles import strict, vlmevalkit, vsi_geovr, vsi_strict
 from geovr.evaluation.profiles.adding import by_kinds, first_stop, lines_of, means_of
 from geovr.evaluation.profiles.number_words import first_number
 from geovr.evaluation.profiles.profile import Group, Judged, Profile, Said, Total
-from geovr.evaluation.profiles.reading import NO_SPLIT, ZERO_DIVISION, as_float, stopped, within
+from geovr.evaluation.profiles.reading import (
+    NO_SPLIT,
+    ZERO_DIVISION,
+    as_float,
+    letter_or_none,
+    stopped,
+    within,
+)
 from geovr.evaluation.profiles.vsi_kinds import (
     BENCHMARKS,
     CHOICES,
     NUMBERS,
-    letter_or_none,
     unknown,
 )
 from geovr.evaluation.scorers import DIRECTION, DIRECTIONS, first_word, merged_kind

@@ -16,8 +16,8 @@ import numpy as np
 from geovr.evaluation.kinds import VSI_BENCH
 from geovr.evaluation.profiles.adding import first_stop, scores_of
 from geovr.evaluation.profiles.profile import Group, Judged, Said, Total
-from geovr.evaluation.profiles.reading import as_float, stopped
-from geovr.evaluation.profiles.vsi_kinds import CHOICES, NUMBERS, letter_or_none
+from geovr.evaluation.profiles.reading import as_float, letter_or_none, stopped
+from geovr.evaluation.profiles.vsi_kinds import CHOICES, NUMBERS
 from geovr.evaluation.scorers import merged_kind
 
 _THRESHOLDS = [round(0.5 + step * 0.05, 2) for step in range(10)]

@@ -20,8 +20,8 @@ from geovr.evaluation.mra import exact_relative_accuracy
 from geovr.evaluation.profiles import strict
 from geovr.evaluation.profiles.adding import by_kinds
 from geovr.evaluation.profiles.profile import Group, Judged, Said, Total
-from geovr.evaluation.profiles.reading import as_float, shown, stopped
-from geovr.evaluation.profiles.vsi_kinds import CHOICES, LETTERS, NUMBERS, unknown
+from geovr.evaluation.profiles.reading import LETTERS, as_float, shown, stopped
+from geovr.evaluation.profiles.vsi_kinds import CHOICES, NUMBERS, unknown
 from geovr.evaluation.scorers import DIRECTION, DIRECTIONS, merged_kind
 
 _LETTERED = tuple(f"{letter}." for letter in LETTERS)

@@ -15,6 +15,7 @@ from geovr.evaluation.profiles.reading import (
     NO_SPLIT,
     ZERO_DIVISION,
     as_float,
+    letter_or_none,
     stopped,
     within,
 )
@@ -45,7 +46,8 @@ def judge(said: Said) -> Judged:
         return stopped(NO_SPLIT)
     word = first_word(said.text)
     if said.kind in _CHOICES:
-        return Judged(float(word.lower() == said.answer.lower()), word)
+        right = word.lower() == said.answer.lower()
+        return Judged(float(right), letter_or_none(word, said.options))
     predicted, target = as_float(word), as_float(said.answer)
     if predicted is None or target is None:
         return Judged(0.0, None if predicted is None else word)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from geovr.evaluation.benchmarks.stills import SPAR_NUMBERS, SPAR_TEXT
 from geovr.evaluation.benchmarks.table import BENCHMARKS, BLINK_TASKS
+from geovr.evaluation.profiles import revsi, spar, spbench, vsi_kinds, vsti
 from geovr.evaluation.profiles.profile import Judged, Profile, Said
 from geovr.evaluation.profiles.table import MODULES, profiles_of
 from tests.workspace import REPOSITORY
@@ -34,6 +35,7 @@ VSI = (
     "object_rel_direction_medium", "object_rel_direction_hard", "room_size_estimation",
 )  # fmt: skip
 ANY_KINDS = ("around", "among", "Speed", "Camera perspective - Relative Direction")
+SOURCES = ("ADE20K", "COCO", "Omni3D")
 OPTIONS = ("A. left", "B. right", "C. a chair", "D. D")
 PIECES = (
     *"ABCDEFabcd", "left", "right", ".", ")", "(", ":", "*", "`", "\n", " ", "the answer is ",
@@ -70,9 +72,7 @@ def answers(draw: st.DrawFn, benchmark: str) -> list[Said]:
                 options=options,
                 answer=draw(st.sampled_from(truths)),
                 text=draw(texts),
-                extra=draw(
-                    st.sampled_from([{}, *({"source": s} for s in ("ADE20K", "COCO", "Omni3D"))])
-                ),
+                extra=draw(st.sampled_from([{}, *({"source": s} for s in SOURCES)])),
             )
         )
     return found
@@ -157,6 +157,67 @@ def test_a_closer_number_never_scores_less(
 
     assert score(near) >= score(near + further)
     assert score(0) == 1.0
+
+
+ALL_KINDS = {
+    "vsi-bench": vsi_kinds.CHOICES + vsi_kinds.NUMBERS,
+    "revsi-16": revsi._CHOICES + revsi._NUMBERS,
+    "vsti-bench": vsti._CHOICES + vsti._NUMBERS,
+    "spbench-si": spbench._ALL_CHOICES + spbench._ALL_NUMBERS,
+    "spar-bench": (*spar._CHOICES, *SPAR_NUMBERS, SPAR_TEXT),
+    "blink-spatial": BLINK_TASKS,
+    "own": ("turn", "path_length"),
+}
+ALL_NUMERIC = {
+    "vsi-bench": vsi_kinds.NUMBERS,
+    "revsi-16": revsi._NUMBERS,
+    "vsti-bench": vsti._NUMBERS,
+    "spbench-si": spbench._ALL_NUMBERS,
+    "spar-bench": (*SPAR_NUMBERS, SPAR_TEXT),
+    "own": ("path_length",),
+}
+UNREADABLE = (None, "", "  ", "The", "None", "gibberish words here", "Gibberish. Words")
+"""Neither number nor letter in these to any upstream: the first letter, which lmms-eval reads of
+BLINK and CV-Bench, is a T, N or G, which is no option, and no option's text is in them."""
+WORDED = ("A. left", "B. right", "C. the chair", "D. a dog")
+
+
+@pytest.mark.parametrize("benchmark, name", ALL)
+@pytest.mark.parametrize("text", UNREADABLE)
+def test_nothing_is_read_where_there_is_nothing(
+    benchmark: str, name: str, text: str | None
+) -> None:
+    judge = profiles_of(benchmark)[name].judge
+    for kind in ALL_KINDS.get(benchmark, ANY_KINDS):
+        numeric = kind in ALL_NUMERIC.get(benchmark, ())
+        truth = "move_right:1" if kind == SPAR_TEXT else "3" if numeric else "B"
+        for source in SOURCES:
+            said = Said("among_1", kind, "q", None if numeric else WORDED, truth, text,
+                        extra={"source": source})  # fmt: skip
+            assert judge(said).read is None, (kind, judge(said))
+
+
+@pytest.mark.parametrize("benchmark, name", ALL)
+@settings(max_examples=40, deadline=None)
+@given(text=texts, options=st.sampled_from((OPTIONS, OPTIONS[:2], ("G. up", "H. down"), None)),
+       source=st.sampled_from(SOURCES))  # fmt: skip
+def test_what_is_read_of_a_choice_is_an_option(
+    benchmark: str, name: str, text: str | None, options: tuple[str, ...] | None, source: str
+) -> None:
+    judge = profiles_of(benchmark)[name].judge
+    for kind in ALL_KINDS.get(benchmark, ANY_KINDS):
+        if kind not in ALL_NUMERIC.get(benchmark, ()) and (options or benchmark != "own"):
+            read = judge(Said("1", kind, "q", options, "A", text, extra={"source": source})).read
+            letters = [option[0] for option in options] if options else list("ABCDEF")
+            if options or name != "strict":  # ours takes a question without options for a number
+                assert read is None or read.upper() in letters
+
+
+def test_what_cv_bench_reads_of_an_options_text() -> None:
+    options = ("A. 4", "B. 5")
+    for source, read in (("Omni3D", "5"), ("COCO", None)):
+        said = Said("1", "Count", "q", options, "B", "5", extra={"source": source})
+        assert profiles_of("cv-bench")["official"].judge(said) == Judged(float(bool(read)), read)
 
 
 LONG = (

@@ -123,7 +123,9 @@ def test_viewspatial_calls_two_unreadable_sides_equal() -> None:
     ],
 )
 def test_mindcube_goes_by_the_order_of_its_patterns(text: str | None, letter: str | None) -> None:
-    judged = profiles_of("mindcube")["official"].judge(said("among", "A", text, id="among_1"))
+    judged = profiles_of("mindcube")["official"].judge(
+        said("among", "A", text, id="among_1", options=(*OPTIONS, "E. up"))
+    )
     assert judged.read == letter
 
 
