@@ -21,6 +21,7 @@ from geovr.data.input import InputConfig
 from geovr.data.sampling import SamplerConfig
 from geovr.errors import UserError
 from geovr.evaluation.backend import BackendConfig
+from geovr.evaluation.coverage import questions_of
 from geovr.evaluation.header import prediction_header
 from geovr.evaluation.manner import Manner, manner_of
 from geovr.evaluation.predictions import predictions_key
@@ -143,6 +144,7 @@ def plan(config: AskConfig, clips: ClipSet, checkpoint: Checkpoint) -> Plan:
         seed=config.seed,
         backend=config.backend,
         ids=[str(name) for name in test["id"]],
+        published=questions_of(clips, config.split),
         questions_sha256=digest(
             [
                 [row.id, prompt, row.kind, row.question, _options(row), row.answer, _extra(row)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from geovr.artifacts import ClipSet
+from geovr.errors import GateRefused
 from geovr.evaluation.benchmarks.table import BENCHMARKS
 
 
@@ -31,3 +32,28 @@ def questions_of(clips: ClipSet, split: str) -> int:
     labels = [str(name).rpartition(":")[0] for name in aside]
     # a label is the end of its file's path that no other file shares
     return asked + sum(any(f"/{file}".endswith(f"/{label}") for file in files) for label in labels)
+
+
+_MOST_TOLD = 100
+
+
+def check_whole(clips: ClipSet, split: str) -> None:
+    """A published benchmark is asked as a whole.
+
+    Raises:
+        GateRefused: when some of its questions can't be asked; it names what ingest put aside.
+    """
+    told = clips.manifest.details.get("benchmark")
+    if told is None:
+        return
+    asked, whole = int((clips.questions["split"] == split).sum()), questions_of(clips, split)
+    if asked >= whole:
+        return
+    aside = [str(name) for name in clips.quarantine["name"]]
+    named = f"; put aside by ingest: {', '.join(aside[:_MOST_TOLD])}" if aside else ""
+    more = f" and {len(aside) - _MOST_TOLD} more" if len(aside) > _MOST_TOLD else ""
+    raise GateRefused(
+        f"{told['benchmark']}: {asked:,} of its {whole:,} questions can be asked{named}{more}; see"
+        f" {clips.directory / 'quarantine.parquet'}, complete the benchmark's directory (`geovr"
+        " benchmark verify`) and ingest it again, or set evaluate.partial to true"
+    )

@@ -29,6 +29,7 @@ def prediction_header(
     seed: int,
     backend: BackendConfig,
     ids: Sequence[str],
+    published: int,
     questions_sha256: str,
 ) -> dict[str, Any]:
     """The header; answers are kept under its digest, so that none is ever taken for another.
@@ -48,6 +49,7 @@ def prediction_header(
         seed: of sampling.
         backend: who answered.
         ids: of the questions, in the order of the file.
+        published: questions of the whole benchmark, those included that can't be asked.
         questions_sha256: of their words, as put to the model, and of all that scoring reads.
     """
     local = backend.kind == "local"
@@ -69,6 +71,7 @@ def prediction_header(
         "batch_rows": batch_rows if local else None,
         "backend": backend.identity(),
         "model_digest": model_digest,
+        "published": published,
         "questions": len(ids),
         "ids_sha256": ids_digest(list(ids)),
         "questions_sha256": questions_sha256,

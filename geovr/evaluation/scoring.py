@@ -135,6 +135,11 @@ def score(
         )
     if not all(said.scene for said in saids):
         notes.append("answers without a scene: each counts as a scene of its own in the intervals")
+    whole = known.count
+    published = found.header.get("published")
+    if reference is None and isinstance(published, int) and whole and published > whole:
+        notes.append(f"{published - whole} questions of the benchmark could not be asked")
+        whole = published
     scenes = np.asarray([said.scene or f"\0{said.id}" for said in saids])
     bootstrap = SceneBootstrap(scenes, resamples, seed)
     kinds = [said.kind for said in saids]
@@ -142,7 +147,7 @@ def score(
         predictions=uri,
         benchmark=name,
         answers=len(saids),
-        expected=known.count,
+        expected=whole,
         expected_by=known.by,
         missing=missing,
         kinds={kind: kinds.count(kind) for kind in dict.fromkeys(kinds)},

@@ -118,11 +118,12 @@ def _scores(evaluation: EvalReport) -> Scores | None:
 
 def _asked(evaluation: EvalReport) -> dict[str, Any]:
     details, counts = evaluation.manifest.details, evaluation.manifest.counts
+    coverage = details.get("coverage") or {}
     return {
         "benchmark": details.get("benchmark") or "its own benchmark",
         "revision": details.get("revision"),
         "protocol": details.get("protocol") or "flow",
-        "questions": counts.get("questions", 0),
+        "questions": coverage.get("of") or counts.get("questions", 0),
         "answers": counts.get("answers", 0),
     }
 

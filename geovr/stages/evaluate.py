@@ -24,6 +24,7 @@ from geovr.config import StageConfig
 from geovr.evaluation.asking import AskConfig, Plan, ensure_answers, plan
 from geovr.evaluation.comparison import AUTO, scoring_of
 from geovr.evaluation.complete import check_complete
+from geovr.evaluation.coverage import check_whole
 from geovr.evaluation.geometry.config import GeometryConfig
 from geovr.evaluation.predictions import predictions_key, read
 from geovr.launch_config import LaunchConfig
@@ -45,6 +46,10 @@ class EvaluateConfig(StageConfig, AskConfig):
         description="auto: as the publisher of the benchmark scores (profile official), and by the"
         " flow's own rule where it is none; flow, or a profile (docs/scoring.md).",
     )
+    partial: bool = Field(
+        False,
+        description="Evaluate a published benchmark though some of its questions can't be asked.",
+    )
     resamples: int = Field(2000, gt=0, description="Of the bootstrap.")
     log_predictions_mb: float = Field(
         64.0,
@@ -62,11 +67,14 @@ def evaluate(
 
     Raises:
         UserError: when the split has no question, or the clips are not what the protocol shows.
-        GateRefused: when a question has no answer, or more than one.
+        GateRefused: when a question has no answer, or more than one, or a published benchmark is
+            not whole.
     """
     from geovr import distributed
     from geovr.evaluation.geometry.run import measure, prepare
 
+    if not config.partial:
+        check_whole(clips, config.split)
     asked = plan(config, clips, checkpoint)
     scoring_of(asked.header["benchmark"], config.scoring)  # before a question is asked
     if distributed.rank() == 0:
@@ -96,7 +104,6 @@ def _report(
 ) -> None:
     import numpy as np
 
-    from geovr.evaluation.coverage import questions_of
     from geovr.evaluation.geometry import report as geometry_report
     from geovr.evaluation.report import make_scores, metrics, render_markdown
     from geovr.evaluation.tracked import log_evaluation
@@ -121,7 +128,7 @@ def _report(
         binned=asked.numeric == "expected_score",
         resamples=config.resamples,
         seed=config.seed,
-        published=questions_of(clips, config.split),
+        published=asked.header["published"],
         scoring=scoring_of(asked.header["benchmark"], config.scoring),
         extra=[p["extra"] for p in predictions],
     )

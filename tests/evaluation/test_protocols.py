@@ -176,12 +176,17 @@ def test_the_head_of_a_prediction_file() -> None:
         sampler={"kind": "linspace_round", "num_frames": 128, "max_side": 1024},
         clips={"b": ("2" * 64, [0, 5]), "a": ("1" * 64, [3])}, model_digest="m" * 64,
         decoding="sampled", shown=InputConfig(), views=("video",), batch_rows=4, seed=3,
-        backend=BackendConfig(), ids=["1", "0"], questions_sha256="q" * 64,
+        backend=BackendConfig(), ids=["1", "0"], published=3, questions_sha256="q" * 64,
     )  # fmt: skip
     assert json.loads(json.dumps(head)) == head
     assert head["protocol_digest"] == protocol.digest and head["revision"] == "c" * 40
     assert head["sampler"] == {"kind": "linspace_round", "num_frames": 128, "max_side": 1024}
-    assert head["questions"] == 2 and head["seed"] == 3 and head["backend"] == {"kind": "local"}
+    assert (
+        head["questions"] == 2
+        and head["published"] == 3
+        and head["seed"] == 3
+        and head["backend"] == {"kind": "local"}
+    )
     assert head["generation"]["temperature"] == 0.7 and head["model_digest"] == "m" * 64
     assert list(head["clips"]) == ["a", "b"]
     assert head["clips"]["b"] == {"sha256": "2" * 64, "frame_indices": [0, 5]}

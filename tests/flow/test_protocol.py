@@ -32,6 +32,7 @@ INGEST = (
 EVALUATE = (
     "evaluate", "--clips", "artifacts/bench", "--output", "artifacts/scores",
     "--set", "evaluate.protocol=vsi-bench/official", "--set", "evaluate.shuffled=false",
+    "--set", "evaluate.partial=true",
 )  # fmt: skip
 
 
@@ -95,6 +96,26 @@ def test_from_ingest_to_a_file_that_says_all_that_decided_it(trained: Workspace)
     assert "vsi-bench is published without ground truth of its geometry" in told
     table = (trained.root / "artifacts/scores/table.md").read_text()
     assert table.startswith("3 of 5,130 questions answered. ")
+
+
+def test_a_published_benchmark_is_asked_as_a_whole(trained: Workspace) -> None:
+    official = ("--set", "ingest.protocol=vsi-bench/official")
+    path = trained.root / "published/scannet/scene0011_00.mp4"
+    away = path.rename(path.with_suffix(".away"))
+    try:
+        trained.inline(*INGEST, *official)
+    finally:
+        away.rename(path)
+    told = trained.inline(*EVALUATE, "--set", "evaluate.partial=false", code=3)
+    aside = ClipSet.load(trained.root / "artifacts/bench").quarantine
+    assert "of its 5,130 questions can be asked; put aside by ingest: " in told
+    assert len(aside) and all(name in told for name in aside["name"])
+    trained.inline(*INGEST, *official)
+    trained.inline(*EVALUATE)
+    scored = trained.inline("score", "artifacts/scores", "--json")
+    found = json.loads(scored[scored.index("{") : scored.rindex("}") + 1])
+    assert (found["answers"], found["expected"]) == (3, 5130)
+    assert "5127 questions of the benchmark could not be asked" in found["notes"]
 
 
 def test_a_published_benchmark_is_scored_as_its_publisher_scores_it(trained: Workspace) -> None:
