@@ -26,7 +26,7 @@ def up(directory: Directory = servers.DIRECTORY) -> None:
     made = servers.up(directory)
     typer.echo(made.describe())
     typer.echo(f"use them:  source {directory / 'env.sh'}    # MLFLOW_TRACKING_URI and AWS_*")
-    typer.echo("           geovr train --set store=s3://geovr/store ..")
+    typer.echo("           geovr train --set store=s3://geovr/store")
 
 
 @app.command()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from geovr.errors import UserError
-from infra.local.processes import LOOPBACK, Process, find, start, wait_until
+from infra.local.processes import LOOPBACK, Process, find, start, stopped_on_failure, wait_until
 
 REMEDY = "install Debian's package postgresql (apt-get install postgresql)"
 USER, DATABASE = "geovr", "mlflow"
@@ -84,7 +84,8 @@ def start_postgres(directory: Path, port: int, password: str) -> Postgres:
         user=user,
     )  # fmt: skip
     made = Postgres(process, port, password)
-    wait_until(lambda: _create_database(made), process)
+    with stopped_on_failure(process, stop_postgres):
+        wait_until(lambda: _create_database(made), process)
     return made
 
 

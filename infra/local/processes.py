@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +101,18 @@ def start(
             cwd="/" if user else None,
         )
     return Process(name, made.pid, psutil.Process(made.pid).create_time(), str(log))
+
+
+@contextlib.contextmanager
+def stopped_on_failure(
+    process: Process, stop: Callable[[Process], None] = Process.stop
+) -> Iterator[None]:
+    """Stop a program if the block, in which it becomes ready, fails or is interrupted."""
+    try:
+        yield
+    except BaseException:
+        stop(process)
+        raise
 
 
 def wait_until(ready: Callable[[], object], process: Process, patience_s: float = 120) -> None:

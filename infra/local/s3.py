@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.local.processes import LOOPBACK, Process, find, free_ports, start, wait_until
+from infra.local.processes import (
+    LOOPBACK,
+    Process,
+    find,
+    free_ports,
+    start,
+    stopped_on_failure,
+    wait_until,
+)
 
 BUCKET, ACCESS_KEY, REGION = "geovr", "geovr", "us-east-1"
 ROLES = ("master", "volume", "filer", "s3")
@@ -80,7 +88,8 @@ def start_s3(directory: Path, port: int, secret: str) -> S3:
         directory / "s3.log",
     )  # fmt: skip
     made = S3(process, port, secret)
-    wait_until(lambda: _probe(made), process)
+    with stopped_on_failure(process):
+        wait_until(lambda: _probe(made), process)
     return made
 
 

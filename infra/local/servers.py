@@ -25,6 +25,11 @@ from infra.local.s3 import S3, start_s3
 from infra.local.tracking import Tracking, start_tracking
 
 DIRECTORY = Path(".geovr/servers")
+# all that lies in their directory; state.json goes last, so that a deletion can be taken up again
+ENTRIES = (
+    "s3", "postgres", "postgres.log", "s3.log", "mlflow.log", "s3.json", "env.new", "env.sh",
+    "state.new", "state.json",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -73,27 +78,27 @@ def up(directory: Path) -> Servers:
     told = _state(directory)
     password, secret = (told.get(name) or secrets.token_urlsafe(24) for name in ("password", "s3"))
     # before anything starts: a cluster keeps the password that it was made with
-    _write(directory, {"password": password, "s3": secret, "processes": {}})
+    processes: dict[str, dict[str, Any]] = {}
+    told = {"password": password, "s3": secret, "processes": processes}
+    _write(directory, told)
     ports = free_ports(3)
-    started: list[Process] = []
-    try:
+    with contextlib.ExitStack() as undo:
+
+        def keep(name: str, one: Postgres | S3 | Tracking) -> None:
+            undo.callback(_stop, name, one.process)
+            processes[name] = asdict(one.process) | {"port": one.port}
+            _write(directory, told)
+
         database = start_postgres(directory, ports[0], password)
-        started.append(database.process)
+        keep("postgres", database)
         objects = start_s3(directory, ports[1], secret)
-        started.append(objects.process)
+        keep("s3", objects)
         tracking = start_tracking(directory, ports[2], database, objects)
-    except BaseException:
-        for process in reversed(started):
-            process.stop()
-        raise
-    made = Servers(directory, database, objects, tracking)
-    processes = {
-        name: asdict(one.process) | {"port": one.port}
-        for name, one in (("postgres", database), ("s3", objects), ("mlflow", tracking))
-    }
-    _write(directory, {"password": password, "s3": secret, "processes": processes})
-    lines = [f"export {name}={value}\n" for name, value in made.variables.items()]
-    _private(directory / "env.sh", "".join(lines))
+        keep("mlflow", tracking)
+        made = Servers(directory, database, objects, tracking)
+        lines = [f"export {name}={value}\n" for name, value in made.variables.items()]
+        _private(directory / "env.sh", "".join(lines))
+        undo.pop_all()
     return made
 
 
@@ -122,9 +127,17 @@ def down(directory: Path, *, delete: bool = False) -> list[str]:
 
     Args:
         directory: of the servers.
-        delete: their data and credentials as well.
+        delete: their data and credentials as well; what else lies there stays.
+
+    Raises:
+        UserError: when there is nothing of theirs to delete.
     """
     told = _state(directory)
+    if delete and not told:
+        raise UserError(
+            f"{directory}: no state.json of these servers there, so nothing was deleted; give the"
+            " --directory that they were started with, or delete it by hand"
+        )
     stopped = []
     for name in ("mlflow", "s3", "postgres"):
         values = (told.get("processes") or {}).get(name)
@@ -133,14 +146,17 @@ def down(directory: Path, *, delete: bool = False) -> list[str]:
         process = Process(**{k: v for k, v in values.items() if k != "port"})
         if process.alive():
             stopped.append(process.name)
-            (stop_postgres if name == "postgres" else Process.stop)(process)
+            _stop(name, process)
     if told:
         _write(directory, told | {"processes": {}})
     if delete:
-        cluster = postgres.place(directory)
-        for path in (cluster, directory):
-            if path.exists():
+        for path in (postgres.place(directory), *(directory / name for name in ENTRIES)):
+            if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # something else lies there
+            directory.rmdir()
     return stopped
 
 
@@ -150,7 +166,12 @@ def serving(directory: Path) -> Iterator[Servers]:
     try:
         yield up(directory)
     finally:
-        down(directory, delete=True)
+        if (directory / "state.json").exists():  # else nothing was started
+            down(directory, delete=True)
+
+
+def _stop(name: str, process: Process) -> None:
+    (stop_postgres if name == "postgres" else Process.stop)(process)
 
 
 def _state(directory: Path) -> dict[str, Any]:
@@ -158,9 +179,11 @@ def _state(directory: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        told: dict[str, Any] = json.loads(path.read_text())
+        told = json.loads(path.read_text())
     except ValueError as error:
         raise UserError(f"{path}: damaged ({error}); end the servers by hand, delete it") from None
+    if not isinstance(told, dict) or not {"password", "s3", "processes"} <= set(told):
+        raise UserError(f"{path}: not of these servers; give another --directory")
     return told
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.local.postgres import Postgres
-from infra.local.processes import LOOPBACK, Process, find, start, wait_until
+from infra.local.processes import LOOPBACK, Process, find, start, stopped_on_failure, wait_until
 from infra.local.s3 import BUCKET, S3
 
 
@@ -47,5 +47,6 @@ def start_tracking(directory: Path, port: int, database: Postgres, objects: S3) 
         },
     )  # fmt: skip
     made = Tracking(process, port)
-    wait_until(lambda: urllib.request.urlopen(f"{made.url}/health", timeout=5).read(), process)
+    with stopped_on_failure(process):
+        wait_until(lambda: urllib.request.urlopen(f"{made.url}/health", timeout=5).read(), process)
     return made
