@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from geovr.data.numbers import is_text
 from geovr.errors import UserError
 from geovr.evaluation.kinds import Headline, groups, headline
+from geovr.evaluation.profiles import own
 from geovr.evaluation.profiles.adding import POOLED
 from geovr.evaluation.profiles.profile import Group, Profile, Said
 from geovr.evaluation.profiles.table import profiles_of
 from geovr.evaluation.saved import said_of
-from geovr.evaluation.scorers import first_word, merged_kind, parse_number, score
+from geovr.evaluation.scorers import merged_kind, parse_number, score
 from geovr.evaluation.statistics import Interval, SceneBootstrap, SceneSignFlip, Verdict, holm
 
 Row = Mapping[str, Any]
@@ -85,10 +85,7 @@ def _flow_score(row: Row) -> float:
 
 
 def _flow_reads(row: Row) -> bool:
-    """A choice is read when it says anything; what is asked for in words is never a number."""
-    if row.get("options"):
-        return bool(first_word(row["text"] or ""))
-    return parse_number(row["text"] or "") is not None and not is_text(str(row["answer"]))
+    return own.judge(said(row)).read is not None
 
 
 def _flow_headline(rows: Sequence[Row]) -> Headline:

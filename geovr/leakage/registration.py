@@ -18,7 +18,7 @@ from geovr.storage import Store
 
 TAG = "geovr.leakage"
 """Of a version: `none`, `unknown: why`, or what is shared."""
-_UNKNOWN = "unknown"
+_UNKNOWN, _NONE = "unknown", "none"
 _MOST = 20
 _MOST_CHARACTERS = 400
 
@@ -35,6 +35,9 @@ class Leakage:
         """For the version."""
         if self.overlap is None:
             return f"{_UNKNOWN}: {self.why_unknown}"[:_MOST_CHARACTERS]
+        if self.overlap.summary == _NONE and self.overlap.notes:
+            # nothing was found, but not everything was looked at
+            return f"{_UNKNOWN}: {'; '.join(self.overlap.notes)}"[:_MOST_CHARACTERS]
         return self.overlap.summary
 
     def told(self) -> dict[str, Any]:
@@ -87,6 +90,6 @@ def forbids(tags: Mapping[str, str], *, leaking: bool, unknown: bool) -> str | N
     told = tags.get(TAG, f"{_UNKNOWN}: registered by an earlier release")
     if told.startswith(_UNKNOWN):
         return None if unknown else f"whether it was trained on the benchmark is {told}"
-    if told == "none" or leaking:
+    if told == _NONE or leaking:
         return None
     return f"what it was tested on was trained on: {told}"

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from geovr.evaluation.statistics import Interval
+from geovr.evaluation.comparison import p_text
+from geovr.evaluation.statistics import Interval, Verdict
 from geovr.report.gather import Run
 
 
 @dataclass(frozen=True)
 class Line:
-    """The mean, or a kind, and the difference to the champion there."""
+    """The mean, or a kind, the difference to the champion there, and what the test says of it."""
 
     name: str
     gain: Interval
+    verdict: Verdict
+    p: str
+    """Adjusted for the number of kinds; empty in decisions of before it was told."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +46,17 @@ def against_champion(run: Run) -> Against | None:
     told = run.judged
     if told is None or told.get("champion") is None:
         return None
+    tested = {row["kind"]: row for row in told.get("table") or ()}
     lines = tuple(
-        Line(name, Interval(gain["mean"], gain["low"], gain["high"]))
+        _line(name, Interval(gain["mean"], gain["low"], gain["high"]), tested.get(name))
         for name, gain in (told.get("gains") or {}).items()
     )
     ends = [abs(end) for line in lines for end in (line.gain.low, line.gain.high)]
     reach = max([0.05, *ends])
     return Against(told["approved"], told["reason"], int(told["champion"]), lines, reach)
+
+
+def _line(name: str, gain: Interval, tested: Mapping[str, Any] | None) -> Line:
+    if tested is None:
+        return Line(name, gain, gain.verdict, "")
+    return Line(name, gain, tested["verdict"], p_text(tested["p_adjusted"]))

@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from geovr.evaluation.report import KindScore
-from geovr.evaluation.statistics import Interval
+from geovr.evaluation.statistics import Interval, Verdict
 from geovr.report.curves import Curve
 
 
@@ -153,12 +153,13 @@ def score_bar(line: KindScore) -> Markup:
     return _svg(240, 28, label, Markup("").join(parts), "scorebar")
 
 
-def difference_bar(name: str, gain: Interval, reach: float) -> Markup:
+def difference_bar(name: str, gain: Interval, verdict: Verdict, reach: float) -> Markup:
     """A difference with its interval around zero; all of a table share one scale.
 
     Args:
         name: of what differs.
         gain: the difference.
+        verdict: where it stands towards zero.
         reach: value at the right end; its negative is at the left one.
     """
     x = Frame(4, 2, 232, 24, (-reach, reach), (0, 1)).at_x
@@ -169,7 +170,7 @@ def difference_bar(name: str, gain: Interval, reach: float) -> Markup:
         '<circle class="gain {tone}" cx="{mean:.1f}" cy="14" r="4.5"/>'
     ).format(
         zero=x(0), low=x(gain.low), high=x(gain.high), mean=x(gain.mean),
-        tone={"above": "better", "below": "worse"}.get(gain.verdict, "even"),
+        tone={"above": "better", "below": "worse"}.get(verdict, "even"),
     )  # fmt: skip
     label = (
         f"{name}: {100 * gain.mean:+.1f} points, interval {100 * gain.low:.1f} to"

@@ -198,7 +198,17 @@ def test_a_champion_is_compared_with_kind_by_kind(flown: Workspace) -> None:
         "path_length": {"mean": -0.2, "low": -0.31, "high": -0.1},
         "turn": {"mean": 0.0, "low": -0.1, "high": 0.1},
     }
-    judged = {"approved": False, "reason": "it is <worse>", "champion": 4, "gains": gains}
+    tested = [
+        {"kind": "mean", "p_adjusted": 0.0004, "verdict": "above"},
+        {"kind": "path_length", "p_adjusted": 0.08, "verdict": "not distinguishable"},
+    ]
+    judged = {
+        "approved": False,
+        "table": tested,
+        "reason": "it is <worse>",
+        "champion": 4,
+        "gains": gains,
+    }
     with contextlib.chdir(flown.root):
         made = make_report(ReportConfig(clips=0), evaluation, (), decision, judged).decode()
         first = make_report(ReportConfig(clips=0), evaluation, (), decision, None).decode()
@@ -207,8 +217,8 @@ def test_a_champion_is_compared_with_kind_by_kind(flown: Workspace) -> None:
     assert "Promotion refused: it is <worse>." in page.text and "to version 4" in page.text
     table = page.table("Kind of question")
     assert list(table) == ["mean", "path_length", "turn"]
-    assert table["mean"][1:] == ["+5.1 [1.2, 9.0]", "better"]
-    assert table["path_length"][1:] == ["-20.0 [-31.0, -10.0]", "worse"]
+    assert table["mean"][1:] == ["+5.1 [1.2, 9.0]", "<0.001", "better"]
+    assert table["path_length"][1:] == ["-20.0 [-31.0, -10.0]", "0.080", "not distinguishable"]
     assert table["turn"][-1] == "not distinguishable"
     labels = [a["aria-label"] for a in page.of("svg") if a.get("class") == "forest"]
     assert labels[1] == "path_length: -20.0 points, interval -31.0 to -10.0"
