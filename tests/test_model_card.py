@@ -13,7 +13,7 @@ from geovr.artifacts import Checkpoint, EvalReport
 from geovr.evaluation.kinds import CLIP_LEVEL, VSI_BENCH
 from geovr.evaluation.report import Scores
 from geovr.model_registry import CHAMPION, ModelRegistry
-from geovr.promotion.card import MOST_DESCRIPTION, make_card, shortened
+from geovr.promotion.card import MOST_DESCRIPTION, NAME, make_card, shortened
 from geovr.promotion.decide import Decision, decide
 from tests.test_promotion import RULES, answers_of, registered, version
 from tests.workspace import Workspace, make_workspace
@@ -34,12 +34,17 @@ def sections(card: str) -> dict[str, str]:
 def test_a_card_says_what_the_artifacts_say(made: tuple[Checkpoint, EvalReport]) -> None:
     checkpoint, evaluation = made
     first = Decision(True, "it is the first version")
-    card = make_card("geovr", 1, checkpoint, evaluation, first)
-    assert card == make_card("geovr", 1, checkpoint, evaluation, first)
+    card = make_card("geovr", 1, checkpoint, evaluation, first, "none")
+    assert card == make_card("geovr", 1, checkpoint, evaluation, first, "none")
+    # the flow's own model leaks nothing, and its card says so
+    kept = (evaluation.directory.parent / "model_version" / NAME).read_text()
+    assert "| shared with the benchmark | none |" in kept
     told = sections(card)
     assert "# geovr, version 1" in told[""] and "**approved**" in told[""]
     scores = Scores.model_validate_json((evaluation.directory / "report.json").read_text())
     assert f"{scores.items} questions of its own benchmark" in told["Scores"]
+    assert "protocol `flow`, scored by `flow`, backend local" in told["Scores"]
+    assert "| shared with the benchmark | none |" in told["Training"]
     assert f"coverage {scores.items}/{scores.published}" in told["Scores"]
     for line in scores.kinds:
         mean, low, high = (100 * v for v in (line.score.mean, line.score.low, line.score.high))

@@ -17,6 +17,7 @@ from geovr.evaluation.comparison import p_text
 from geovr.evaluation.kinds import CLIP_LEVEL, VSI_BENCH
 from geovr.evaluation.report import Scores, render_markdown
 from geovr.evaluation.statistics import Interval
+from geovr.leakage.registration import TAG as LEAKAGE_TAG
 from geovr.model_registry import ModelRegistry, Version
 from geovr.promotion.decide import Decision
 from geovr.storage import write_atomic
@@ -51,7 +52,8 @@ def publish_card(
         decision: on its promotion.
         directory: of the ModelVersion.
     """
-    text = make_card(version.name, version.number, checkpoint, evaluation, decision)
+    leakage = version.tags.get(LEAKAGE_TAG, "unknown")
+    text = make_card(version.name, version.number, checkpoint, evaluation, decision, leakage)
     path = directory / NAME
     write_atomic(path, text.encode())
     checkpoint.store.put(card_key(checkpoint.digest), text.encode())
@@ -64,9 +66,23 @@ def publish_card(
 
 
 def make_card(
-    name: str, number: int, checkpoint: Checkpoint, evaluation: EvalReport, decision: Decision
+    name: str,
+    number: int,
+    checkpoint: Checkpoint,
+    evaluation: EvalReport,
+    decision: Decision,
+    leakage: str = "unknown",
 ) -> str:
-    """The card as Markdown; equal arguments give equal bytes."""
+    """The card as Markdown; equal arguments give equal bytes.
+
+    Args:
+        name: of the model.
+        number: of the version.
+        checkpoint: that it is.
+        evaluation: that it was registered with.
+        decision: on its promotion.
+        leakage: what training and benchmark share, as the version's tag has it.
+    """
     import jinja2
 
     environment = jinja2.Environment(
@@ -91,7 +107,7 @@ def make_card(
         limits=_limits(scores, checkpoint),
         parts=parts,
         barred=lineage.barred_from_commerce(lineage.tags(parts)),
-        training=_training(checkpoint),
+        training=[*_training(checkpoint), ("shared with the benchmark", leakage)],
         digests=_digests(checkpoint, evaluation),
     )
     return text.strip() + "\n"
@@ -123,6 +139,8 @@ def _asked(evaluation: EvalReport) -> dict[str, Any]:
         "benchmark": details.get("benchmark") or "its own benchmark",
         "revision": details.get("revision"),
         "protocol": details.get("protocol") or "flow",
+        "scoring": details.get("scoring") or "flow",
+        "backend": details.get("backend") or "local",
         "questions": coverage.get("of") or counts.get("questions", 0),
         "answers": counts.get("answers", 0),
     }
