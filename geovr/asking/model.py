@@ -14,9 +14,8 @@ from geovr.data.input import InputConfig
 from geovr.data.sampling import SamplerConfig
 from geovr.errors import UserError
 from geovr.model_registry import CHECKPOINT_TAG, find_version
+from geovr.promotion.champion import STORE_TAG
 from geovr.storage import Store
-
-STORE_TAG = "geovr.store"
 
 
 @dataclass(frozen=True)

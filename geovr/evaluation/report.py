@@ -250,18 +250,12 @@ def render_markdown(scores: Scores) -> str:
     return text + (f"\n{scores.note}\n" if scores.note else "")
 
 
-def metrics(scores: Scores, answered: int | None = None) -> dict[str, float]:
-    """Flat numbers for a tracker, under the names that docs/metrics.md promises.
-
-    Args:
-        scores: of the evaluation.
-        answered: questions with an answer; all of them when not given.
-    """
+def metrics(scores: Scores) -> dict[str, float]:
+    """Flat numbers for a tracker, under the names that docs/metrics.md promises."""
     head = scores.headline
-    answered = scores.items if answered is None else answered
     flat = {
         "eval/unparsed": float(scores.unparsed),
-        "eval/coverage": answered / (scores.published or scores.items),
+        "eval/coverage": scores.items / (scores.published or scores.items),
     }
     for name, line in (("mean", head), *((metric_name(line.kind), line) for line in scores.kinds)):
         flat |= {

@@ -91,13 +91,7 @@ class SceneBootstrap:
             groups: for each group, a mask over the items.
             weights: of each group, adding up to one; all the same by default.
         """
-        means, samples = [], []
-        for mask in groups:
-            samples.append(self._means(values, mask))
-            means.append(float(values[mask].mean()))
-        spread = np.average(samples, axis=0, weights=weights)
-        low, high = np.nanpercentile(spread, [2.5, 97.5])
-        return Interval(float(np.average(means, weights=weights)), float(low), float(high))
+        return self.weighted_sum(values, groups, weights or [1 / len(groups)] * len(groups))
 
 
 EXACT_SCENES = 16

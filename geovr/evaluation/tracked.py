@@ -17,13 +17,13 @@ from typing import Any
 from geovr import tracking
 from geovr.artifacts import Checkpoint, ClipSet, git_sha
 from geovr.config import digest
+from geovr.model_registry import CHECKPOINT_TAG
 from geovr.storage import Store
+from geovr.tracking_runs import TRAINING_RUN_TAG
 
 log = logging.getLogger("geovr")
 
-TRAINING_RUN_TAG = "geovr.training_run"
 EVALUATION_RUN_TAG = "geovr.evaluation_run"
-CHECKPOINT_TAG = "geovr.checkpoint"
 PREDICTIONS_TAG = "geovr.predictions"
 
 

@@ -160,8 +160,7 @@ def _report(
         directory=directory,
         details=details,
         params=_params(config, asked),
-        metrics=metrics(scores, sum(text is not None for text in answers["model"]))
-        | geometry_report.metrics(geometry),
+        metrics=metrics(scores) | geometry_report.metrics(geometry),
         tags=report_tags(store.uri, "EvalReport", EvalReport.digest_of(content)),
         most_mb=config.log_predictions_mb,
     )

@@ -80,17 +80,16 @@ def test_metrics_are_the_scores() -> None:
     texts = ["10"] * 15 + ["many"] * 5
     scores = make_scores(
         test, test, np.asarray(test["scene"]), {"model": texts, "blanked": ["5"] * 20},
-        np.full(20, 2.0), benchmark_digest="d", binned=False, resamples=200, seed=0,
+        np.full(20, 2.0), benchmark_digest="d", binned=False, resamples=200, seed=0, published=21,
     )  # fmt: skip
-    told = metrics(scores, answered=19)
+    told = metrics(scores)
     kind = "eval/room_size_estimation"
     assert told[kind] == told["eval/mean"] == 0.75 and told[f"{kind}_n"] == 20
     assert told[f"{kind}_low"] < 0.75 < told[f"{kind}_high"]
-    assert told["eval/coverage"] == 0.95 and told["eval/unparsed"] == 5
+    assert told["eval/coverage"] == 20 / 21 and told["eval/unparsed"] == 5
     assert told[f"{kind}_nll"] == 2.0 and told[f"{kind}_over_constant"] == -0.25
     # 5 of 10 is half off: of the ten thresholds only the first holds
     assert told[f"{kind}_blanked"] == pytest.approx(0.1) and f"{kind}_shuffled" not in told
-    assert metrics(scores)["eval/coverage"] == 1.0
 
 
 def test_an_evaluation_has_a_run_in_the_experiment_of_its_protocol(
