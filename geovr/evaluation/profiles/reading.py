@@ -53,6 +53,25 @@ def relative_accuracy(predicted: float, target: float) -> float:
     return within(abs((predicted - target) / target))
 
 
+def signed_accuracy(predicted: float | None, said: Said, read: str | None) -> Judged:
+    """Mean relative accuracy as VSI-Bench's scorer and its copies have it.
+
+    The error is taken over the target with its sign, so that below zero every number is right; a
+    target of zero ends the upstream's code.
+
+    Args:
+        predicted: the number in the answer; None where there is none.
+        said: with the recorded answer.
+        read: what was taken for the number.
+    """
+    target = as_float(said.answer)
+    if predicted is None or target is None:
+        return Judged(0.0, None if predicted is None else read)
+    if target == 0:
+        return stopped(ZERO_DIVISION, read)
+    return Judged(within(abs(predicted - target) / target), read)
+
+
 def shown(number: float | None) -> str | None:
     """A number as it is told in Judged.read."""
     if number is None:

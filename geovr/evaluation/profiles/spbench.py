@@ -14,11 +14,10 @@ from geovr.evaluation.profiles.adding import by_kinds, first_stop, lines_of, mea
 from geovr.evaluation.profiles.profile import Group, Judged, Profile, Said, Total
 from geovr.evaluation.profiles.reading import (
     NO_STRIP,
-    ZERO_DIVISION,
     as_float,
     letter_or_none,
+    signed_accuracy,
     stopped,
-    within,
 )
 
 BENCHMARKS = ("spbench-si", "spbench-mv")
@@ -76,13 +75,8 @@ def judge(said: Said) -> Judged:
         return stopped(f"ValueError: Unknown question type: {said.kind}")
     if said.text is None:
         return stopped(NO_STRIP)
-    word, target = _number(said.text) or "", as_float(said.answer)
-    predicted = as_float(word)
-    if predicted is None or target is None:
-        return Judged(0.0, None if predicted is None else word)
-    if target == 0:
-        return stopped(ZERO_DIVISION, word)
-    return Judged(within(abs(predicted - target) / target), word)
+    word = _number(said.text) or ""
+    return signed_accuracy(as_float(word), said, word)
 
 
 def total(saids: Sequence[Said], judged: Sequence[Judged]) -> Total:

@@ -19,11 +19,10 @@ from geovr.evaluation.profiles.number_words import first_number
 from geovr.evaluation.profiles.profile import Group, Judged, Profile, Said, Total
 from geovr.evaluation.profiles.reading import (
     NO_SPLIT,
-    ZERO_DIVISION,
     as_float,
     letter_or_none,
+    signed_accuracy,
     stopped,
-    within,
 )
 from geovr.evaluation.profiles.vsi_kinds import (
     BENCHMARKS,
@@ -54,16 +53,6 @@ def _first_word_choice(said: Said) -> Judged:
     return Judged(float(word.lower() == said.answer.lower()), letter_or_none(word, said.options))
 
 
-def _relative(predicted: float | None, said: Said, read: str | None) -> Judged:
-    """Mean relative accuracy, over the target with its sign: below zero, every number is right."""
-    target = as_float(said.answer)
-    if predicted is None or target is None:
-        return Judged(0.0, None if predicted is None else read)
-    if target == 0:
-        return stopped(ZERO_DIVISION, read)
-    return Judged(within(abs(predicted - target) / target), read)
-
-
 def official_judge(said: Said) -> Judged:
     """The first word, as a letter or as what `float` takes for a number."""
     if said.kind in CHOICES:
@@ -73,7 +62,7 @@ def official_judge(said: Said) -> Judged:
     if said.text is None:
         return stopped(NO_SPLIT)
     word = first_word(said.text)
-    return _relative(as_float(word), said, word)
+    return signed_accuracy(as_float(word), said, word)
 
 
 def lmms_judge(said: Said) -> Judged:
@@ -86,7 +75,7 @@ def lmms_judge(said: Said) -> Judged:
         number = first_number(said.text)
     except OverflowError as error:
         return stopped(f"OverflowError: {error}")
-    return _relative(number, said, None if number is None else str(number))
+    return signed_accuracy(number, said, None if number is None else str(number))
 
 
 def easi_judge(said: Said) -> Judged:

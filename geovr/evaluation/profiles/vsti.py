@@ -13,11 +13,10 @@ from geovr.evaluation.profiles.adding import by_kinds, kinds_total
 from geovr.evaluation.profiles.profile import Group, Judged, Profile, Said, Total
 from geovr.evaluation.profiles.reading import (
     NO_SPLIT,
-    ZERO_DIVISION,
     as_float,
     letter_or_none,
+    signed_accuracy,
     stopped,
-    within,
 )
 from geovr.evaluation.scorers import first_word
 
@@ -48,12 +47,7 @@ def judge(said: Said) -> Judged:
     if said.kind in _CHOICES:
         right = word.lower() == said.answer.lower()
         return Judged(float(right), letter_or_none(word, said.options))
-    predicted, target = as_float(word), as_float(said.answer)
-    if predicted is None or target is None:
-        return Judged(0.0, None if predicted is None else word)
-    if target == 0:
-        return stopped(ZERO_DIVISION, word)
-    return Judged(within(abs(predicted - target) / target), word)
+    return signed_accuracy(as_float(word), said, word)
 
 
 def total(saids: Sequence[Said], judged: Sequence[Judged]) -> Total:
