@@ -33,6 +33,7 @@ LEVELS = {
     "geovr.stages": 3,
     "geovr.promotion": 2,
     "geovr.evaluation": 2,
+    "geovr.ingesting": 2,
     "geovr.leakage": 2,
     "geovr.export": 2,
     "geovr.inspection": 2,
