@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from geovr.comparing.sources import Side
 from geovr.errors import UserError
+from geovr.naming import named
 from geovr.storage import sha256_bytes
 
 _NAMED = 5
@@ -25,8 +26,8 @@ def same_questions(a: Side, b: Side, common: bool) -> tuple[Side, Side, list[str
         twice = [i for i, n in Counter(str(row["id"]) for row in side.rows).items() if n > 1]
         if twice:
             raise UserError(
-                f"{side.name}: {len(twice)} questions were answered twice: {_some(twice)}; remove"
-                " one answer to each"
+                f"{side.name}: {len(twice)} questions were answered twice: {named(twice, _NAMED)};"
+                " remove one answer to each"
             )
     ours = {str(row["id"]): row for row in a.rows}
     theirs = {str(row["id"]): row for row in b.rows}
@@ -37,12 +38,12 @@ def same_questions(a: Side, b: Side, common: bool) -> tuple[Side, Side, list[str
     kept = [name for name in both if name not in apart]
     told = []
     if only_a:
-        told.append(f"{len(only_a)} were answered by {a.name} only: {_some(only_a)}")
+        told.append(f"{len(only_a)} were answered by {a.name} only: {named(only_a, _NAMED)}")
     if only_b:
-        told.append(f"{len(only_b)} were answered by {b.name} only: {_some(only_b)}")
+        told.append(f"{len(only_b)} were answered by {b.name} only: {named(only_b, _NAMED)}")
     if apart:
         shown = [f"{name} ({field})" for name, field in apart.items()]
-        told.append(f"{len(apart)} ids name different questions: {_some(shown)}")
+        told.append(f"{len(apart)} ids name different questions: {named(shown, _NAMED)}")
     digests = {side.benchmark_digest for side in (a, b)} - {None}
     if not told and len(digests) > 1:
         told.append(
@@ -109,8 +110,3 @@ def same_protocol(a: Side, b: Side, common: bool) -> list[str]:
             " to compare them nevertheless"
         )
     return [f"{told}: the difference may be the protocol's"]
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

@@ -13,6 +13,7 @@ from geovr.evaluation.benchmarks.item import BenchmarkItem
 from geovr.evaluation.benchmarks.lock import ids_digest
 from geovr.evaluation.benchmarks.reader import Fault, read
 from geovr.evaluation.benchmarks.table import BENCHMARKS, Source, source_named
+from geovr.naming import named
 
 _MOST_NAMED = 100
 VSI = "vsi-bench"
@@ -117,7 +118,7 @@ def check_answered(
         and (item.kind, item.answer) != (row["kind"], str(row["answer"]))
     ]
     problems = [
-        f"{len(ids)} {what}: {_named(ids)}"
+        f"{len(ids)} {what}: {named(list(map(repr, ids)), _MOST_NAMED)}"
         for what, ids in (
             ("answered more than once", twice),
             (f"not of {known.by}", foreign),
@@ -149,11 +150,6 @@ def check_answered(
 
 def _digest(rows: Sequence[Mapping[str, Any]]) -> str:
     return ids_digest([row["id"] for row in rows])
-
-
-def _named(ids: Sequence[str]) -> str:
-    more = f" and {len(ids) - _MOST_NAMED} more" if len(ids) > _MOST_NAMED else ""
-    return ", ".join(map(repr, ids[:_MOST_NAMED])) + more
 
 
 def with_pruned(known: Expected, rows: Sequence[Mapping[str, Any]]) -> Expected:

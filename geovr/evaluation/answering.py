@@ -92,29 +92,6 @@ def answer_part(answerer: Answerer, part: Part) -> list[Answer]:
     return answerer.answer(list(part.clip_ids), [list(places) for places in part.places])
 
 
-def answer_questions(
-    model_directory: Path,
-    clips: ClipSet,
-    questions: pd.DataFrame,
-    *,
-    numeric: NumericDecoding,
-    batch_rows: int,
-    view: View = "video",
-    shown: InputConfig | None = None,
-    manner: Manner | None = None,
-) -> list[Answer]:
-    """Answers in the order of the table, kept nowhere; see `Answerer` for the arguments."""
-    table = questions.reset_index(drop=True)
-    model = Model(model_directory)
-    answerer = Answerer(model, clips, table, numeric=numeric, view=view, shown=shown, manner=manner)
-    found = {
-        answer.id: answer
-        for part in cut(answerer, batch_rows)
-        for answer in answer_part(answerer, part)
-    }
-    return [found[str(question_id)] for question_id in table["id"]]
-
-
 def answer_into(
     store: Store,
     prefix: str,

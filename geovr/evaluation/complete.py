@@ -10,6 +10,9 @@ from typing import Any
 from geovr.config import canonical_json
 from geovr.errors import GateRefused
 from geovr.evaluation.predictions import Predictions
+from geovr.naming import named
+
+_MOST_TOLD = 100
 
 
 def check_complete(
@@ -50,17 +53,12 @@ def check_ids(found: list[str], wanted: list[str], name: str) -> None:
         "twice": sorted(one for one, count in Counter(found).items() if count > 1),
         "extra": sorted(set(found) - known),
     }
-    told = "; ".join(f"{len(ids)} {what}{_some(ids)}" for what, ids in faults.items())
+    told = "; ".join(
+        f"{len(ids)} {what}: {named(ids, _MOST_TOLD)}" if ids else f"0 {what}"
+        for what, ids in faults.items()
+    )
     order = "" if any(faults.values()) else "; they are in another order"
     raise GateRefused(
         f"{name}: {len(found)} answers to {len(wanted)} questions; {told}{order}; delete the file"
         " and run evaluate again"
     )
-
-
-_MOST_TOLD = 100
-
-
-def _some(ids: list[str]) -> str:
-    more = f" and {len(ids) - _MOST_TOLD} more" if len(ids) > _MOST_TOLD else ""
-    return f": {', '.join(ids[:_MOST_TOLD])}{more}" if ids else ""

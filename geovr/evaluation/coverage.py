@@ -5,6 +5,7 @@ from __future__ import annotations
 from geovr.artifacts import ClipSet
 from geovr.errors import GateRefused
 from geovr.evaluation.benchmarks.table import BENCHMARKS
+from geovr.naming import named
 
 
 def questions_of(clips: ClipSet, split: str) -> int:
@@ -50,10 +51,9 @@ def check_whole(clips: ClipSet, split: str) -> None:
     if asked >= whole:
         return
     aside = [str(name) for name in clips.quarantine["name"]]
-    named = f"; put aside by ingest: {', '.join(aside[:_MOST_TOLD])}" if aside else ""
-    more = f" and {len(aside) - _MOST_TOLD} more" if len(aside) > _MOST_TOLD else ""
+    told_aside = f"; put aside by ingest: {named(aside, _MOST_TOLD)}" if aside else ""
     raise GateRefused(
-        f"{told['benchmark']}: {asked:,} of its {whole:,} questions can be asked{named}{more}; see"
+        f"{told['benchmark']}: {asked:,} of its {whole:,} questions can be asked{told_aside}; see"
         f" {clips.directory / 'quarantine.parquet'}, complete the benchmark's directory (`geovr"
         " benchmark verify`) and ingest it again, or set evaluate.partial to true"
     )

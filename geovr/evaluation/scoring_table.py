@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from geovr.evaluation.scorers import merged_kind
 from geovr.evaluation.scoring import Score, Scored
+from geovr.naming import named
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -67,9 +68,7 @@ def footnotes(scored: Scored) -> list[str]:
     ]
     missing = []
     if scored.missing:
-        shown = ", ".join(map(repr, scored.missing[:20]))
-        more = f" and {len(scored.missing) - 20} more" if len(scored.missing) > 20 else ""
-        missing = [f"not answered: {shown}{more}"]
+        missing = [f"not answered: {named(list(map(repr, scored.missing)), 20)}"]
     return [*stops, *missing, *scored.notes]
 
 

@@ -13,15 +13,25 @@ Verdict = Literal["above", "not distinguishable", "below"]
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its 95 % percentile bootstrap interval."""
+    """A mean with its 95 % percentile bootstrap interval.
+
+    Attributes:
+        mean: of the items.
+        low, high: ends of the interval.
+        scenes: that the items come from. All draws of a single one are the same: the interval has
+            no width then, and says nothing.
+    """
 
     mean: float
     low: float
     high: float
+    scenes: int | None = None
 
     @property
     def verdict(self) -> Verdict:
         """Where a difference stands towards zero."""
+        if self.scenes == 1:
+            return "not distinguishable"
         if self.low > 0:
             return "above"
         return "below" if self.high < 0 else "not distinguishable"
@@ -66,7 +76,9 @@ class SceneBootstrap:
             total += weight * float(values[mask].mean())
         spread = spread[~np.isnan(spread)]
         low, high = np.percentile(spread, [2.5, 97.5]) if len(spread) else (np.nan, np.nan)
-        return Interval(total, float(low), float(high))
+        inside = np.logical_or.reduce([mask for _, mask in parts])
+        scenes = len(np.unique(self.scene_of[inside])) if parts else 0
+        return Interval(total, float(low), float(high), scenes)
 
     def _means(self, values: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """Mean of a group's items in each resample, NaN in those without any."""

@@ -48,7 +48,7 @@ def against_champion(run: Run) -> Against | None:
         return None
     tested = {row["kind"]: row for row in told.get("table") or ()}
     lines = tuple(
-        _line(name, Interval(gain["mean"], gain["low"], gain["high"]), tested.get(name))
+        _line(name, Interval(**gain), tested.get(name))
         for name, gain in (told.get("gains") or {}).items()
     )
     ends = [abs(end) for line in lines for end in (line.gain.low, line.gain.high)]

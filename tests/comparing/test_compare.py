@@ -229,7 +229,7 @@ def test_every_name_of_an_evaluation_means_the_same_answers(flown: Workspace) ->
         mean = found["lines"][0]
         assert mean["a"] == mean["b"] == pytest.approx(report["headline"]["score"]["mean"])
         assert mean["p"] == 1.0 and mean["verdict"] == "not distinguishable"
-        assert mean["difference"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
+        assert mean["difference"] == {"mean": 0.0, "low": 0.0, "high": 0.0, "scenes": 4}
         assert {line["kind"]: line["a"] for line in found["lines"][1:]} == pytest.approx(
             {line["kind"]: line["score"]["mean"] for line in report["kinds"]}
         )

@@ -14,9 +14,10 @@ from geovr.artifacts import ClipSet
 from geovr.data.input import InputConfig
 from geovr.evaluation import answering
 from geovr.evaluation.answer import Answerer, Model
-from geovr.evaluation.answering import answer_into, answer_questions, cut
+from geovr.evaluation.answering import answer_into, cut
 from geovr.evaluation.predictions import read_file
 from geovr.storage import Store
+from tests.answers import answer_questions
 from tests.workspace import Workspace
 
 SHOWN = InputConfig(max_tokens=None)

@@ -19,7 +19,7 @@ from geovr.data.clips import read_clip
 from geovr.data.input import InputConfig
 from geovr.data.numbers import BIN_TEXTS
 from geovr.evaluation.answer import Answerer, Model
-from geovr.evaluation.answering import answer_questions, cut
+from geovr.evaluation.answering import cut
 from geovr.evaluation.manner import Manner, manner_of, sample_fps
 from geovr.evaluation.protocol import Generation
 from geovr.evaluation.protocols import protocol_named
@@ -28,6 +28,7 @@ from geovr.model.forward import load_backbone
 from geovr.model.initialise import init_model
 from geovr.stages.ingest import IngestConfig, ingest
 from tests import published
+from tests.answers import answer_questions
 from tests.media import write_video
 from tests.model.test_export import STOCK
 

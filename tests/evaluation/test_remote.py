@@ -24,13 +24,13 @@ from pydantic import ValidationError
 from geovr.artifacts import ClipSet
 from geovr.data.clips import read_clip
 from geovr.errors import Interrupted, UserError
-from geovr.evaluation.answering import answer_questions
 from geovr.evaluation.backend import BackendConfig
 from geovr.evaluation.chat_client import ChatClient, _wait_s
 from geovr.evaluation.manner import Manner, manner_of
 from geovr.evaluation.protocols import protocol_named
 from geovr.evaluation.remote import answer_by_server
 from geovr.storage import Store
+from tests.answers import answer_questions
 from tests.chat_server import ChatServer, content_of, plain_transformers, serving, status
 from tests.evaluation.test_by_protocol import clips_of, manner, model, sti, vsi
 from tests.workspace import environment

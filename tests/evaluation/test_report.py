@@ -53,6 +53,17 @@ def test_the_bootstrap_resamples_scenes_not_questions() -> None:
 )  # fmt: skip
 def test_verdicts(low: float, high: float, verdict: str) -> None:
     assert Interval((low + high) / 2, low, high).verdict == verdict
+    assert Interval((low + high) / 2, low, high, scenes=2).verdict == verdict
+    # a single scene has no spread to tell anything by
+    assert Interval((low + high) / 2, low, high, scenes=1).verdict == "not distinguishable"
+
+
+def test_a_single_scene_is_above_nothing() -> None:
+    right, groups = np.ones(4), [np.ones(4, bool)]
+    alone = SceneBootstrap(np.asarray(["s"] * 4), 100, 0).groups_mean(right, groups)
+    several = SceneBootstrap(np.asarray(["s", "s", "t", "u"]), 100, 0).groups_mean(right, groups)
+    assert (alone.low, alone.high, alone.scenes, several.scenes) == (1, 1, 1, 3)
+    assert (alone.verdict, several.verdict) == ("not distinguishable", "above")
 
 
 def benchmark(scenes: int) -> pd.DataFrame:

@@ -14,7 +14,7 @@ import pytest
 from geovr.artifacts import Checkpoint, ClipSet
 from geovr.data.clips import read_clip
 from geovr.data.prompts import prompt_text
-from geovr.evaluation.answering import answer_questions
+from tests.answers import answer_questions
 from tests.model.test_export import STOCK
 from tests.workspace import Workspace, make_workspace
 

@@ -21,6 +21,7 @@ from geovr.evaluation.benchmarks.lock import (
 )
 from geovr.evaluation.benchmarks.reader import Fault, locate, question_files, read
 from geovr.evaluation.benchmarks.table import Source
+from geovr.naming import named
 from geovr.unpack import is_archive
 
 _SHOWN = 10
@@ -141,7 +142,7 @@ def _count(source: Source, lock: Lock | None, found: Contents, tell: Callable[[s
         tell(f"and {len(found.faults) - _SHOWN} records more are no questions")
     twice = [name for name, count in Counter(found.ids).items() if count > 1]
     if twice:
-        tell(f"{len(twice)} ids are there more than once: {_some(twice)}; fetch it again")
+        tell(f"{len(twice)} ids are there more than once: {named(twice, _SHOWN)}; fetch it again")
     expected = source.count if source.count is not None else (lock.count if lock else None)
     if expected is not None and len(found.ids) != expected:
         tell(f"{len(found.ids)} questions where {source.title} has {expected}; fetch it again")
@@ -159,11 +160,13 @@ def _media(source: Source, directory: Path, found: Contents, verdict: Verdict) -
         )
     elif missing:
         verdict.problems.append(
-            f"{len(missing)} of {len(places)} media are missing: {_some(missing)}; unpack or fetch"
-            " them again"
+            f"{len(missing)} of {len(places)} media are missing: {named(missing, _SHOWN)};"
+            " unpack or fetch them again"
         )
     if empty:
-        verdict.problems.append(f"{len(empty)} media are empty: {_some(empty)}; fetch them again")
+        verdict.problems.append(
+            f"{len(empty)} media are empty: {named(empty, _SHOWN)}; fetch them again"
+        )
 
 
 def _digests(
@@ -174,7 +177,9 @@ def _digests(
     # what an archive held is there, so that the archive itself may go
     gone = [name for name in wanted if name not in there and not is_archive(name)]
     if gone:
-        verdict.problems.append(f"{len(gone)} files are gone: {_some(gone)}; fetch them again")
+        verdict.problems.append(
+            f"{len(gone)} files are gone: {named(gone, _SHOWN)}; fetch them again"
+        )
     pinned = {name: sha256 for name, sha256 in source.sha256.items() if name in there}
     names = sorted((set(wanted) & there) | set(pinned))
     changed = [n for n in names if n in wanted and _size(directory, n) != wanted[n].bytes]
@@ -186,8 +191,8 @@ def _digests(
         verdict.hashed = len(same_size)
     if changed:
         verdict.problems.append(
-            f"{len(changed)} files are not what was fetched: {_some(sorted(changed))}; delete them"
-            " and fetch again"
+            f"{len(changed)} files are not what was fetched:"
+            f" {named(sorted(changed), _SHOWN)}; delete them and fetch again"
         )
 
 
@@ -199,11 +204,6 @@ def _known(name: str, wanted: dict[str, FileRecord], pinned: dict[str, str]) -> 
 
 def _size(directory: Path, name: str) -> int:
     return (directory / name).stat().st_size
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
 
 
 def record(source: Source, directory: Path, revision: str | None) -> Lock:
