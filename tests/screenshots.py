@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("run")
     parser.add_argument("--output", type=Path, default=REPOSITORY / "docs/images")
     options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, browser(Path(scratch)) as seen:
         page = Path(scratch) / "report.html"
         command = [str(BIN / "geovr"), "report", options.run, "--output", str(page)]
