@@ -13,7 +13,7 @@ import torch
 from geovr.asking.model import Answering
 from geovr.data.decode_pool import DecodePool
 from geovr.data.frames import FrameGeometry, resize_frames
-from geovr.data.numbers import BIN_TEXTS, BINS
+from geovr.data.numbers import BIN_TEXTS
 from geovr.data.objects import unseal
 from geovr.data.prefix import PromptTokens
 from geovr.data.prompts import prompt_text
@@ -21,9 +21,8 @@ from geovr.data.samples import ClipInput, Sample, make_batch
 from geovr.data.sampling import SamplerConfig
 from geovr.data.video import LimitsConfig, VideoError
 from geovr.errors import UserError
-from geovr.evaluation.answer import MAX_NEW_TOKENS, Model
+from geovr.evaluation.answer import MAX_NEW_TOKENS, Model, best_number
 from geovr.evaluation.branching import SharedPrefixes
-from geovr.evaluation.mra import mean_relative_accuracy
 
 
 @dataclass(frozen=True)
@@ -97,32 +96,26 @@ def ask(
     (states,) = prefixes.grow([[asked]])
     (chances,) = prefixes.log_probs([states[-1:]])
     if model.binned and not options and not free:
-        answer = _best_number(prompt, chances[0])
+        answer = best_number(chances[0][[prompt.encode(text)[0] for text in BIN_TEXTS]])
     else:
-        answer = _greedy(prefixes, prompt, chances, most_tokens)
+        said = _greedy(prefixes, loaded.ends | {prompt.end_of_turn}, chances, most_tokens)
+        answer = prompt.tokenizer.decode(said, skip_special_tokens=True).strip()
     return Reply(answer, frames, times, batch.prefixes_R[0] + len(asked))
 
 
 def _greedy(
-    prefixes: SharedPrefixes, prompt: PromptTokens, chances: torch.Tensor, most: int
-) -> str:
+    prefixes: SharedPrefixes, ends: set[int], chances: torch.Tensor, most: int
+) -> list[int]:
+    """Tokens up to one that ends an answer."""
     said: list[int] = []
     while len(said) < most:
         token = int(chances[-1].argmax())
-        if token == prompt.end_of_turn:
+        if token in ends:
             break
         said.append(token)
         if len(said) < most:
             (chances,) = prefixes.log_probs(prefixes.grow([[[token]]]))
-    text: str = prompt.tokenizer.decode(said, skip_special_tokens=True)
-    return text.strip()
-
-
-def _best_number(prompt: PromptTokens, log_probs: torch.Tensor) -> str:
-    """The number of highest expected score, as the model's training reads them."""
-    ids = [prompt.encode(text)[0] for text in BIN_TEXTS]
-    scores = torch.tensor([[mean_relative_accuracy(a, b) for b in BINS] for a in BINS])
-    return BIN_TEXTS[int((scores @ log_probs[ids].softmax(-1)).argmax())]
+    return said
 
 
 def as_json(reply: Reply, model: Answering, written: Path | None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Only what the model needs at inference is used: the stock classes on the exporte
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -50,6 +51,21 @@ class Answer:
     id: str
     text: str
     nll: float | None
+
+
+@functools.cache
+def _bin_scores() -> torch.Tensor:
+    """Score of saying bin i when bin j is true."""
+    return torch.tensor([[mean_relative_accuracy(said, true) for true in BINS] for said in BINS])
+
+
+def best_number(logits_of_bins: torch.Tensor) -> str:
+    """The number of highest expected score, as training on binned numbers has it.
+
+    Args:
+        logits_of_bins: of the token of each bin, in order; log-probabilities will do.
+    """
+    return BIN_TEXTS[int((_bin_scores() @ logits_of_bins.softmax(-1)).argmax())]
 
 
 class Model:
@@ -125,10 +141,6 @@ class Answerer:
         self.bin_ids = torch.tensor([one[0] for one in ids], dtype=torch.int64)
         self.closing = len(self.tokens.encode(self.tokens.end))
         self.ends = model.ends | {self.tokens.end_of_turn}
-        # score of saying bin i when bin j is true
-        self.bin_scores = torch.tensor(
-            [[mean_relative_accuracy(said, true) for true in BINS] for said in BINS]
-        )
 
     @torch.inference_mode()
     def answer(self, clip_ids: list[str], places: list[list[int]]) -> list[Answer]:
@@ -182,8 +194,7 @@ class Answerer:
         texts = {}
         if self.numeric == "expected_score":
             for place in filter(self._is_number, flat):
-                chances = first[place][0, self.bin_ids].softmax(-1)
-                texts[place] = BIN_TEXTS[int((self.bin_scores @ chances).argmax())]
+                texts[place] = best_number(first[place][0, self.bin_ids])
         texts |= self._generate(prefixes, places, first, set(flat) - texts.keys())
         return {
             place: Answer(str(self.maker.questions[place].id), texts[place], nlls[place])
