@@ -10,9 +10,12 @@ from typing import Annotated
 
 import typer
 
-from geovr.cli import ParamsOption, SetOption, outcome, stopped
+from geovr.cli import outcome, stopped
+from geovr.cli_options import ParamsOption, SetOption
 from geovr.errors import UserError
 from geovr.progress import StderrHandler
+from pipelines.cluster import read_cluster
+from pipelines.compiling import Resources
 from pipelines.images import read_images, stage_parameters
 
 app = typer.Typer(
@@ -29,20 +32,35 @@ app = typer.Typer(
 def compile_pipeline(
     output: Annotated[Path, typer.Option(help="File to write.")] = Path("pipeline.yaml"),
     images: Annotated[
-        Path | None, typer.Option(help="JSON file: stage or `default` -> image by digest.")
+        Path | None, typer.Option(help="JSON file: step or `default` -> image by digest.")
     ] = None,
     fixed_data: Annotated[
-        bool, typer.Option(help="Data comes by DVC revision, so ingest may be cached.")
+        bool,
+        typer.Option(help="Data comes by DVC revision, without a window: ingest may be cached."),
     ] = False,
+    cluster: Annotated[
+        Path | None, typer.Option(help="YAML file: what the pods get on a cluster.")
+    ] = None,
+    manifest: Annotated[
+        bool, typer.Option("--manifest", help="As resources for Kubeflow's Kubernetes-native mode.")
+    ] = False,
+    namespace: Annotated[
+        str | None, typer.Option(help="Of those resources; kubectl's own when not given.")
+    ] = None,
+    version: Annotated[
+        str | None, typer.Option(help="Name of the version; by default it tells the content.")
+    ] = None,
 ) -> None:
     """Write the pipeline as Kubeflow's YAML."""
-    from kfp import compiler
+    from pipelines.compiling import write
 
-    from pipelines.training import make_pipeline
-
-    pipeline = make_pipeline(read_images(images), fixed_data=fixed_data)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    compiler.Compiler().compile(pipeline, str(output))
+    write(
+        output,
+        read_images(images),
+        cluster=None if cluster is None else read_cluster(cluster),
+        fixed_data=fixed_data,
+        resources=Resources(namespace, version) if manifest else None,
+    )
     typer.echo(f"wrote {output}")
 
 
