@@ -6,14 +6,17 @@ infra/kubernetes/pipeline/ holds examples. `placing` applies it to the pipeline'
 from __future__ import annotations
 
 import difflib
+import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from geovr.config import Config, read_params, validate
-from geovr.launch_config import DnsName, SecretKey, Toleration
+from geovr.errors import UserError
+from geovr.launch_config import DnsName, LaunchConfig, SecretKey, Toleration
 from geovr.notify import NotifyConfig
 from geovr.stages import BY_NAME
 
@@ -193,6 +196,29 @@ class ClusterConfig(Config):
             name: _defaults(name, values) | values if isinstance(values, dict) else values
             for name, values in own.items()
         }
+
+
+def check_launches(cluster: ClusterConfig, parameters: Mapping[str, str]) -> None:
+    """Require that pods are made for what runs in them.
+
+    Args:
+        cluster: the settings that the pipeline was compiled with.
+        parameters: stage -> its config as JSON, of the run.
+
+    Raises:
+        UserError: for a stage that would run in a launcher's pod, or launch from a large one.
+    """
+    for name, text in parameters.items():
+        launch = json.loads(text).get("launch")
+        if launch is None:
+            continue
+        scheduler = launch.get("scheduler", LaunchConfig().scheduler)
+        if (scheduler == "kubernetes") != cluster.steps[name].launches:
+            raise UserError(
+                f"{name}.launch.scheduler: {scheduler}, but the cluster settings have"
+                f" steps.{name}.launches: {str(cluster.steps[name].launches).lower()}; a stage"
+                " launches with scheduler kubernetes, and runs in its pod with inline"
+            )
 
 
 def read_cluster(path: Path) -> ClusterConfig:
