@@ -34,10 +34,14 @@ Told = dict[str, Any]
 def first_line(text: str, environment: Mapping[str, str] | None = None) -> str:
     """The first line of a message, without what nobody outside may read.
 
+    One that ends with a colon says nothing yet, so the next one follows.
+
     User and password of URIs, their queries (a presigned URL is a key), and the value of every
     variable that has a secret's name.
     """
-    line = next(iter(text.strip().splitlines()), "")
+    line, *more = [one.strip() for one in text.splitlines() if one.strip()] or [""]
+    if line.endswith(":") and more:
+        line = f"{line} {more[0]}"
     line = _QUERY.sub(r"\1?...", redacted(line))
     secrets = {
         value.strip()
