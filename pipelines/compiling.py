@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import tempfile
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from geovr.errors import UserError
 from geovr.storage import write_atomic
 from pipelines.cluster import ClusterConfig
 
+_DEFAULT = re.compile(r"^(?P<head>#    (?P<name>\w+): \w+ \[Default: ).*\]$", re.MULTILINE)
 _DNS_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
@@ -79,7 +81,7 @@ def _compiled(pipeline: Any, resources: Resources | None) -> bytes:
     with tempfile.TemporaryDirectory(prefix="geovr-") as scratch:
         path = Path(scratch) / "pipeline.yaml"
         compiler.Compiler().compile(pipeline, str(path))
-        plain = path.read_bytes()
+        plain = _in_order(path.read_text()).encode()
         if resources is None:
             return plain
         content = hashlib.sha256(plain).hexdigest()[:12]
@@ -95,6 +97,19 @@ def _compiled(pipeline: Any, resources: Resources | None) -> bytes:
             kubernetes_manifest_options=options,
         )
         return path.read_bytes()
+
+
+def _in_order(text: str) -> str:
+    """The same with the defaults that its head comment tells in one order: protobuf has none."""
+    import yaml
+
+    inputs = next(iter(yaml.safe_load_all(text)))["root"]["inputDefinitions"]["parameters"]
+
+    def default(found: re.Match[str]) -> str:
+        value = inputs[found["name"]]["defaultValue"]
+        return f"{found['head']}{json.dumps(value, sort_keys=True)}]"
+
+    return _DEFAULT.sub(default, text)
 
 
 def _require_images(images: Mapping[str, str], cluster: ClusterConfig) -> None:

@@ -84,7 +84,7 @@ class Placer:
                 step.retries.count,
                 backoff_duration=f"{step.retries.wait_s}s",
                 backoff_factor=step.retries.factor,
-                backoff_max_duration=f"{step.retries.most_wait_s}s",
+                backoff_max_duration=f"{step.retries.within_s(step.timeout_s)}s",
             )
 
 
