@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,7 +44,8 @@ class Retries(Config):
 
     count: int = Field(2, ge=0, le=10, description="Tries after the first.")
     wait_s: int = Field(60, ge=0, description="Before the first of them.")
-    factor: float = Field(2.0, ge=1, description="By which each wait is longer than the last.")
+    factor: int = Field(2, ge=1, description="By which each wait is longer than the last.")
+    """Argo reads no fractions."""
 
     def within_s(self, timeout_s: int) -> int:
         """Seconds from a step's first start within which it may be started again.
@@ -57,7 +57,7 @@ class Retries(Config):
             timeout_s: of one try.
         """
         waits = sum(self.wait_s * self.factor**number for number in range(self.count))
-        return math.ceil((self.count + 1) * timeout_s + waits)
+        return (self.count + 1) * timeout_s + waits
 
 
 class StepConfig(Config):

@@ -83,7 +83,7 @@ class Placer:
             task.set_retry(
                 step.retries.count,
                 backoff_duration=f"{step.retries.wait_s}s",
-                backoff_factor=step.retries.factor,
+                backoff_factor=float(step.retries.factor),
                 backoff_max_duration=f"{step.retries.within_s(step.timeout_s)}s",
             )
 

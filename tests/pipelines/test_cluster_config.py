@@ -71,6 +71,7 @@ def test_what_is_given_stands_above_a_steps_defaults(tmp_path: Path) -> None:
             {"steps": {"ingest": {"shared_memory": "16Gi"}}},
             "shared_memory 16Gi counts in memory_limit 16Gi",
         ),
+        ({"steps": {"train": {"retries": {"factor": 1.5}}}}, "steps.train.retries.factor: Input"),
         ({"steps": {"train": {"gpus": 1}}}, "a step that launches needs no gpus"),
         ({"user": 0}, "user: Input should be greater"),
         ({"secrets": {"A": {"name": "s", "key": "k", "steps": ["x"]}}}, "x is no step"),
