@@ -54,6 +54,8 @@ def compile_pipeline(
     """Write the pipeline as Kubeflow's YAML."""
     from pipelines.compiling import write
 
+    if not manifest and (namespace or version):
+        raise UserError("--namespace and --version name the resources of --manifest; give that too")
     write(
         output,
         read_images(images),

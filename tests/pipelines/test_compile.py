@@ -337,6 +337,10 @@ def test_what_cannot_be_compiled_is_refused(tmp_path: Path) -> None:
         Resources(version="V 7")
     with pytest.raises(UserError, match="--namespace Geo"):
         Resources(namespace="Geo")
+    with pytest.raises(UserError, match="of --manifest; give that too"):
+        CliRunner().invoke(
+            app, ["compile", "--output", str(path), "--version", "v7"], catch_exceptions=False
+        )
     assert not path.exists()
 
 

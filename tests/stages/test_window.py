@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from geovr.artifacts import ClipSet
 from geovr.config import validate
@@ -17,6 +18,7 @@ from geovr.launch import run_component
 from geovr.stages.ingest import ingest
 from tests.media import write_video
 from tests.stages.test_ingest import EIGHT, lines, question
+from tests.workspace import Workspace
 
 YESTERDAY = "2026-11-27T02:00:00Z"
 
@@ -125,3 +127,13 @@ def test_without_a_window_a_time_changes_nothing(tmp_path: Path) -> None:
     clips = ClipSet.load(tmp_path / "c")
     assert clips.manifest.config["scheduled"] is None and clips.manifest.details["window"] is None
     assert list(clips.index["clip_id"]) == ["{a}"]
+
+
+def test_the_command_line_takes_the_time(tmp_path: Path) -> None:
+    values = folder(tmp_path)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"ingest": values}))
+    workspace = Workspace(tmp_path)
+    told = workspace.inline("ingest", "--output", "clips", code=2)
+    assert "ingest.videos" in told and "--scheduled 2026-11-27T02:00:00Z" in told
+    told = workspace.inline("ingest", "--output", "clips", "--scheduled", YESTERDAY)
+    assert list(ClipSet.load(tmp_path / "clips").index["clip_id"]) == ["new"], told
