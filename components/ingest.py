@@ -8,8 +8,8 @@ from components.image import IMAGE
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def ingest(
     config_json: str,
-    scheduled: str,
     clips: dsl.Output[dsl.Dataset],
+    scheduled: str = "",
 ) -> str:
     """Sample videos to clips; gives the ClipSet's digest."""
     from geovr.launch import run_component
