@@ -88,6 +88,8 @@ compile: setup ## Write the pipeline as Kubeflow's YAML to pipeline.yaml
 
 golden: setup ## Write the golden files anew; look at the difference before committing it
 	python -m pipelines compile --output tests/golden/pipeline.yaml
+	python -m pipelines compile --cluster tests/golden/cluster.yaml \
+		--images tests/golden/images.json --output tests/golden/pipeline-cluster.yaml
 	geovr launch train --params tests/golden/train-job-params.yaml --scheduler kubernetes \
 		--nodes 4 --processes-per-node 8 --dry-run > tests/golden/train-job.yaml
 	python -m tests.training.golden

@@ -9,10 +9,11 @@ from components.image import IMAGE
 def ingest(
     config_json: str,
     clips: dsl.Output[dsl.Dataset],
+    scheduled: str = "",
 ) -> str:
     """Sample videos to clips; gives the ClipSet's digest."""
     from geovr.launch import run_component
 
     inputs: dict = {}
-    clips.metadata.update(run_component("ingest", config_json, inputs, clips.path))
+    clips.metadata.update(run_component("ingest", config_json, inputs, clips.path, scheduled))
     return str(clips.metadata["digest"])

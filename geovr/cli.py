@@ -85,6 +85,7 @@ def _stage_command(stage: Stage, launching: bool = False) -> Callable[..., None]
         params = find_recipe(str(options["params"]))
         if stage.name == "ingest":
             overrides += _sources(options["videos"], options["questions"])
+            overrides += _scheduled(options["scheduled"])
         output = options["output"] or Path("artifacts") / stage.output
         inputs = {name: options[name] or f"artifacts/{name}" for name in stage.inputs}
         config = stage_config(stage, params, overrides)
@@ -112,6 +113,8 @@ def _stage_command(stage: Stage, launching: bool = False) -> Callable[..., None]
         parameters["videos"] = (Annotated[str | None, typer.Option(help=text)], None)
         text = "Question file, as SPLIT:PATH with SPLIT train or test; may be repeated."
         parameters["questions"] = (Annotated[list[str] | None, typer.Option(help=text)], None)
+        text = "Time that ingest.window's data comes from, such as 2026-11-27T02:00:00Z."
+        parameters["scheduled"] = (Annotated[str | None, typer.Option(help=text)], None)
     if launching:
         for name, (kind, text) in LAUNCH_OPTIONS.items():
             parameters[name] = (Annotated[kind, typer.Option(help=text)], None)
@@ -178,6 +181,13 @@ def _sources(videos: str | None, questions: list[str] | None) -> list[str]:
     if videos is not None:
         overrides += [f"ingest.videos={json.dumps(videos)}", "ingest.clips=null", "ingest.dvc=null"]
     return overrides
+
+
+def _scheduled(time: str | None) -> list[str]:
+    """Ingest's --scheduled as an override: a text, which YAML would take for a time."""
+    import json
+
+    return [] if time is None else [f"ingest.scheduled={json.dumps(time)}"]
 
 
 def _told(stage: Stage, output: Path, seconds: float) -> dict[str, Any]:

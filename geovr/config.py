@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -74,30 +74,42 @@ def _known_keys(cls: type[BaseModel]) -> list[str]:
     names: list[str] = []
     for name, field in cls.model_fields.items():
         names.append(name)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            names.extend(_known_keys(field.annotation))
+        for part in _classes(field.annotation):
+            names.extend(_known_keys(part))
     return names
 
 
-def read_params(path: Path) -> dict[str, Any]:
-    """Read a params file (YAML).
+def _classes(annotation: Any) -> list[type[BaseModel]]:
+    """The configs within an annotation such as `Window | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [one for part in get_args(annotation) for one in _classes(part)]
+
+
+def read_params(path: Path, what: str = "params file", option: str = "--params") -> dict[str, Any]:
+    """Read a params file (YAML), or another of its kind.
+
+    Args:
+        path: of the file.
+        what: it is, for messages.
+        option: that names it on the command line.
 
     Raises:
         UserError: when it is missing, unreadable, too large, not YAML or not a mapping.
     """
     try:
         if path.stat().st_size > _MOST_BYTES:
-            raise UserError(f"{path}: larger than a params file can be ({_MOST_BYTES} bytes)")
+            raise UserError(f"{path}: larger than a {what} can be ({_MOST_BYTES} bytes)")
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise UserError(f"{path}: no such params file; give one with --params") from None
+        raise UserError(f"{path}: no such {what}; give one with {option}") from None
     except UnicodeDecodeError:
-        raise UserError(f"{path}: not a UTF-8 text; --params takes a YAML file") from None
+        raise UserError(f"{path}: not a UTF-8 text; {option} takes a YAML file") from None
     except OSError as error:
-        raise UserError(f"{path}: can't be read: {error.strerror}; check --params") from None
+        raise UserError(f"{path}: can't be read: {error.strerror}; check {option}") from None
     values = _parsed(text, str(path))
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
-        raise UserError(f"{path}: expected a mapping of stage sections at the top level")
+        raise UserError(f"{path}: expected a mapping of sections at the top level of a {what}")
     return values
 
 

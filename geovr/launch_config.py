@@ -12,9 +12,10 @@ from geovr.config import Config
 DnsName = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)
 ]
-_SECRET_NAME = re.compile(
+SECRET_NAME = re.compile(
     r"SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY"
 )
+"""In a variable's name: its value is nobody else's business."""
 
 SPOT = {
     "gke": ("cloud.google.com/gke-spot", "true"),
@@ -94,7 +95,7 @@ class KubernetesConfig(Config):
     @classmethod
     def _nothing_secret(cls, env: dict[str, str]) -> dict[str, str]:
         for name in env:
-            if _SECRET_NAME.search(name.upper()):
+            if SECRET_NAME.search(name.upper()):
                 raise ValueError(
                     f"{name} looks like a secret; name the Kubernetes secret that holds it under"
                     " `secrets` instead"

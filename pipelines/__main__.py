@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import signal
 import sys
@@ -11,9 +10,13 @@ from typing import Annotated
 
 import typer
 
-from geovr.cli import ParamsOption, SetOption, outcome, stopped
+from geovr.cli import outcome, stopped
+from geovr.cli_options import ParamsOption, SetOption
 from geovr.errors import UserError
 from geovr.progress import StderrHandler
+from pipelines.cluster import read_cluster
+from pipelines.compiling import Resources
+from pipelines.images import read_images, stage_parameters
 
 app = typer.Typer(
     name="python -m pipelines",
@@ -25,40 +28,41 @@ app = typer.Typer(
 )
 
 
-def read_images(path: Path | None) -> dict[str, str]:
-    """Stage name (or `default`) -> image, from a JSON file; every image by its digest."""
-    if path is None:
-        return {}
-    try:
-        images = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"--images {path}: {error}; it is JSON, stage or `default` -> image"
-        ) from None
-    for name, image in images.items():
-        if "@sha256:" not in str(image):
-            raise UserError(f"{path}: {name}: {image} is no digest; name images by @sha256:")
-    return {str(name): str(image) for name, image in images.items()}
-
-
 @app.command("compile")
 def compile_pipeline(
     output: Annotated[Path, typer.Option(help="File to write.")] = Path("pipeline.yaml"),
     images: Annotated[
-        Path | None, typer.Option(help="JSON file: stage or `default` -> image by digest.")
+        Path | None, typer.Option(help="JSON file: step or `default` -> image by digest.")
     ] = None,
     fixed_data: Annotated[
-        bool, typer.Option(help="Data comes by DVC revision, so ingest may be cached.")
+        bool,
+        typer.Option(help="Data comes by DVC revision, without a window: ingest may be cached."),
     ] = False,
+    cluster: Annotated[
+        Path | None, typer.Option(help="YAML file: what the pods get on a cluster.")
+    ] = None,
+    manifest: Annotated[
+        bool, typer.Option("--manifest", help="As resources for Kubeflow's Kubernetes-native mode.")
+    ] = False,
+    namespace: Annotated[
+        str | None, typer.Option(help="Of those resources; kubectl's own when not given.")
+    ] = None,
+    version: Annotated[
+        str | None, typer.Option(help="Name of the version; by default it tells the content.")
+    ] = None,
 ) -> None:
     """Write the pipeline as Kubeflow's YAML."""
-    from kfp import compiler
+    from pipelines.compiling import write
 
-    from pipelines.training import make_pipeline
-
-    pipeline = make_pipeline(read_images(images), fixed_data=fixed_data)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    compiler.Compiler().compile(pipeline, str(output))
+    if not manifest and (namespace or version):
+        raise UserError("--namespace and --version name the resources of --manifest; give that too")
+    write(
+        output,
+        read_images(images),
+        cluster=None if cluster is None else read_cluster(cluster),
+        fixed_data=fixed_data,
+        resources=Resources(namespace, version) if manifest else None,
+    )
     typer.echo(f"wrote {output}")
 
 
@@ -73,17 +77,10 @@ def run_pipeline(
 ) -> None:
     """Run the whole pipeline and show its result."""
     from geovr.planning.recipes import find_recipe
-    from geovr.stages import STAGES
-    from geovr.stages.run import stage_config
 
     if not local:
         raise UserError("give --local; submitting to a cluster is not in this version")
-    # every section is read before anything runs, so that a typing error costs no stage
-    params = find_recipe(str(params))
-    parameters = {
-        stage.name: stage_config(stage, params, overrides or []).model_dump_json()
-        for stage in STAGES
-    }
+    parameters = stage_parameters(find_recipe(str(params)), overrides or [], {})
     from pipelines.local import run_local
 
     run_local(parameters, root)

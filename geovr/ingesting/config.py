@@ -13,6 +13,7 @@ from geovr.data.questions import QuestionSource
 from geovr.data.sampling import SamplerConfig
 from geovr.data.video import LimitsConfig
 from geovr.errors import UserError
+from geovr.ingesting.window import WindowConfig, scheduled_time
 
 
 class DvcSource(Config):
@@ -50,6 +51,12 @@ class IngestConfig(StageConfig):
     benchmark: BenchmarkSource | None = Field(
         None, description="A published benchmark: its questions, and the media they are about."
     )
+    window: WindowConfig | None = Field(
+        None, description="Paths may name its {start:%Y-%m-%d} and {end:%Y-%m-%d}, in UTC."
+    )
+    scheduled: str | None = Field(
+        None, description="Time that the window comes from; a schedule gives its own."
+    )
     sampler: SamplerConfig = SamplerConfig()
     protocol: str | None = Field(
         None,
@@ -60,6 +67,16 @@ class IngestConfig(StageConfig):
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1, gt=0, description="Decoding processes."
     )
+
+    @field_validator("scheduled")
+    @classmethod
+    def _a_time(cls, scheduled: str | None) -> str | None:
+        if scheduled is None:
+            return None
+        try:
+            return scheduled_time(scheduled).isoformat().replace("+00:00", "Z")
+        except UserError as error:
+            raise ValueError(str(error)) from None
 
     @model_validator(mode="before")
     @classmethod

@@ -9,6 +9,7 @@ from typing import Any
 
 from geovr.artifacts import ClipSet, start_output
 from geovr.ingesting.config import IngestConfig, sampler_key
+from geovr.ingesting.window import window_of
 from geovr.storage import Store, write_atomic
 
 log = logging.getLogger("geovr")
@@ -52,6 +53,7 @@ def write(
         index_content,
     )
 
+    window = window_of(config)
     directory = start_output(output)
     for name, table, columns in (
         ("index", rows, CLIP_COLUMNS),
@@ -83,6 +85,7 @@ def write(
             "sampler": config.sampler.model_dump(),
             "sampler_key": sampler_key(config),
             "dvc": version,
+            "window": window and window.model_dump(mode="json"),
             "benchmark": benchmark,
             "fingerprint": fingerprint.VERSION,
             "protocol": config.protocol,

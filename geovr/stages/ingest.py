@@ -3,8 +3,8 @@
 Every input is used, or put aside by name with a reason; the counts add up. Clip objects are named
 by the video's bytes and the sampler, so a rerun decodes only what is new.
 
-details of the ClipSet: sampler, sampler_key, dvc, benchmark (name, revision, number of questions),
-protocol, fingerprint, decoded, reused.
+details of the ClipSet: sampler, sampler_key, dvc, window (start, end), benchmark (name, revision,
+number of questions), protocol, fingerprint, decoded, reused.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from geovr.errors import UserError
 from geovr.ingesting.config import BenchmarkSource, DvcSource, IngestConfig, sampler_key
 from geovr.ingesting.decoding import decode_all
 from geovr.ingesting.joining import files_of_clips, join, labels, put_aside
+from geovr.ingesting.window import resolved
 from geovr.ingesting.writing import pass_on, write
 from geovr.storage import Store, dvc_pointer, fetch_dvc, is_s3
 
@@ -34,6 +35,7 @@ def ingest(config: IngestConfig, *, output: Path) -> ClipSet:
     Raises:
         UserError: when a source as a whole is missing or unreadable.
     """
+    config = resolved(config)
     if config.clips is not None:
         return pass_on(config.clips, output)
     if config.benchmark is not None:

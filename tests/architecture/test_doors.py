@@ -14,9 +14,13 @@ from kfp import compiler
 
 from geovr.cli import app
 from geovr.stages import BY_NAME, STAGES
+from pipelines.cluster import read_cluster
+from pipelines.compiling import write
+from pipelines.images import read_images
 from pipelines.training import make_pipeline
 from tests.workspace import REPOSITORY
 
+GOLDEN = REPOSITORY / "tests/golden"
 NAMES = [stage.name for stage in STAGES]
 PRODUCER = {stage.output: stage.name for stage in STAGES}
 EDGES = {
@@ -26,12 +30,23 @@ EDGES = {
 }
 
 
+def loaded(path: Path) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all(path.read_text()))
+
+
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     path = tmp_path_factory.mktemp("compiled") / "pipeline.yaml"
     compiler.Compiler().compile(make_pipeline(), str(path))
-    loaded: dict[str, Any] = yaml.safe_load(path.read_text())
-    return loaded
+    (pipeline,) = loaded(path)
+    return pipeline
+
+
+@pytest.fixture(scope="module")
+def on_cluster(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    path = tmp_path_factory.mktemp("compiled") / "pipeline-cluster.yaml"
+    write(path, read_images(GOLDEN / "images.json"), cluster=read_cluster(GOLDEN / "cluster.yaml"))
+    return loaded(path)
 
 
 def test_functions_take_what_the_table_says() -> None:
@@ -80,11 +95,11 @@ def test_params_have_a_section_for_each_stage_and_all_are_valid() -> None:
 
 def test_components() -> None:
     files = {path.stem for path in (REPOSITORY / "components").glob("*.py")}
-    assert files - {"__init__", "image"} == set(NAMES)
+    # `notify` ends a run on a cluster and is no stage
+    assert files - {"__init__", "image", "notify"} == set(NAMES)
 
 
-def test_pipeline(compiled: dict[str, Any]) -> None:
-    tasks = compiled["root"]["dag"]["tasks"]
+def check_tasks(tasks: dict[str, Any]) -> None:
     edges = {
         (before.replace("-", "_"), task.replace("-", "_"))
         for task, body in tasks.items()
@@ -92,15 +107,36 @@ def test_pipeline(compiled: dict[str, Any]) -> None:
     }
     assert {task.replace("-", "_") for task in tasks} == set(NAMES)
     assert edges == EDGES
-    assert set(compiled["root"]["inputDefinitions"]["parameters"]) == set(NAMES)
     cached = {task for task, body in tasks.items() if body["cachingOptions"].get("enableCache")}
     assert {task.replace("-", "_") for task in cached} == set(NAMES) - {"ingest", "register"}
-    for executor in compiled["deploymentSpec"]["executors"].values():
+
+
+def check_executors(pipeline: dict[str, Any]) -> None:
+    for executor in pipeline["deploymentSpec"]["executors"].values():
         assert "@sha256:" in executor["container"]["image"]
         assert "pip install" not in " ".join(executor["container"]["command"])
 
 
-def test_golden(compiled: dict[str, Any]) -> None:
+def test_pipeline(compiled: dict[str, Any]) -> None:
+    check_tasks(compiled["root"]["dag"]["tasks"])
+    assert set(compiled["root"]["inputDefinitions"]["parameters"]) == set(NAMES)
+    check_executors(compiled)
+
+
+def test_pipeline_on_a_cluster(on_cluster: list[dict[str, Any]]) -> None:
+    pipeline, _ = on_cluster
+    root = pipeline["root"]["dag"]["tasks"]
+    assert set(root) == {"exit-handler-1", "notify"}
+    assert root["notify"]["triggerPolicy"] == {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
+    check_tasks(pipeline["components"]["comp-exit-handler-1"]["dag"]["tasks"])
+    parameters = pipeline["root"]["inputDefinitions"]["parameters"]
+    assert set(parameters) == {*NAMES, "gpu_node_selector", "gpu_tolerations"}
+    # what a run needs not give is where its GPUs are
+    assert {name for name, one in parameters.items() if "defaultValue" not in one} == set(NAMES)
+    check_executors(pipeline)
+
+
+def test_golden(compiled: dict[str, Any], on_cluster: list[dict[str, Any]]) -> None:
     """To change it on purpose: `make golden`, and look at the difference before committing."""
-    golden = yaml.safe_load(Path(REPOSITORY / "tests/golden/pipeline.yaml").read_text())
-    assert compiled == golden
+    assert [compiled] == loaded(GOLDEN / "pipeline.yaml")
+    assert on_cluster == loaded(GOLDEN / "pipeline-cluster.yaml")
