@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import signal
 import sys
@@ -14,6 +13,7 @@ import typer
 from geovr.cli import ParamsOption, SetOption, outcome, stopped
 from geovr.errors import UserError
 from geovr.progress import StderrHandler
+from pipelines.images import read_images, stage_parameters
 
 app = typer.Typer(
     name="python -m pipelines",
@@ -23,22 +23,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-
-def read_images(path: Path | None) -> dict[str, str]:
-    """Stage name (or `default`) -> image, from a JSON file; every image by its digest."""
-    if path is None:
-        return {}
-    try:
-        images = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"--images {path}: {error}; it is JSON, stage or `default` -> image"
-        ) from None
-    for name, image in images.items():
-        if "@sha256:" not in str(image):
-            raise UserError(f"{path}: {name}: {image} is no digest; name images by @sha256:")
-    return {str(name): str(image) for name, image in images.items()}
 
 
 @app.command("compile")
@@ -73,17 +57,10 @@ def run_pipeline(
 ) -> None:
     """Run the whole pipeline and show its result."""
     from geovr.planning.recipes import find_recipe
-    from geovr.stages import STAGES
-    from geovr.stages.run import stage_config
 
     if not local:
         raise UserError("give --local; submitting to a cluster is not in this version")
-    # every section is read before anything runs, so that a typing error costs no stage
-    params = find_recipe(str(params))
-    parameters = {
-        stage.name: stage_config(stage, params, overrides or []).model_dump_json()
-        for stage in STAGES
-    }
+    parameters = stage_parameters(find_recipe(str(params)), overrides or [], {})
     from pipelines.local import run_local
 
     run_local(parameters, root)
