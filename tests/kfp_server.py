@@ -77,6 +77,7 @@ def kfp_server(token: str | None = None) -> Iterator[KfpServer]:
 class _Handler(BaseHTTPRequestHandler):
     server: KfpServer
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         self._work("GET")

@@ -33,18 +33,19 @@ def transient(error: Exception) -> bool:
 def told(error: Any) -> str:
     """What the server itself says; KFP has two forms of errors, proxies before it have others."""
     body = error.body if hasattr(error, "body") else None
-    if body is None:
-        return str(getattr(error, "reason", None) or error).splitlines()[-1]
+    reason = str(getattr(error, "reason", None) or error).splitlines()[-1]
+    if not body:
+        return reason
     text = body.decode(errors="replace") if isinstance(body, bytes) else str(body)
     try:
         values = json.loads(text)
     except ValueError:
-        return f"{error.reason}"
+        return reason
     if isinstance(values, dict):
         for key in ("message", "error_message", "error"):
             if values.get(key):
                 return str(values[key])
-    return f"{error.reason}"
+    return reason
 
 
 def as_user_reads(error: Any, doing: str, host: str) -> Exception:

@@ -20,7 +20,7 @@ PATIENCE_S = 900.0
 _GATES = ("check_clips", "check_targets")
 
 
-def follow(server: Server, run: Any, poll_s: float = POLL_S) -> Any:
+def follow(server: Server, run: Any) -> Any:
     """Wait for a run's end, telling what its stages do on stderr, and give it when it succeeded.
 
     Raises:
@@ -39,7 +39,7 @@ def follow(server: Server, run: Any, poll_s: float = POLL_S) -> Any:
                 typer.echo(f"{name}: {state(task)}{after}", err=True)
 
     try:
-        ended = _patiently(server, run.run_id, poll_s, tell)
+        ended = _patiently(server, run.run_id, tell)
     except (Interrupted, KeyboardInterrupt) as error:
         why = "" if isinstance(error, KeyboardInterrupt) else f" ({error})"
         raise Interrupted(
@@ -49,7 +49,7 @@ def follow(server: Server, run: Any, poll_s: float = POLL_S) -> Any:
     return succeeded(ended)
 
 
-def _patiently(server: Server, run_id: str, poll_s: float, tell: Any) -> Any:
+def _patiently(server: Server, run_id: str, tell: Any) -> Any:
     seen = time.monotonic()
 
     def seen_again(now: Any) -> None:
@@ -59,12 +59,12 @@ def _patiently(server: Server, run_id: str, poll_s: float, tell: Any) -> Any:
 
     while True:
         try:
-            return wait(server, run_id, poll_s, seen_again)
+            return wait(server, run_id, POLL_S, seen_again)
         except Away as error:
             if time.monotonic() - seen > PATIENCE_S:
                 raise
             typer.echo(f"{error}; still waiting", err=True)
-            time.sleep(poll_s)
+            time.sleep(POLL_S)
 
 
 def succeeded(run: Any) -> Any:

@@ -41,6 +41,14 @@ class Address:
 class Api(kfp_api.ApiClient):  # type: ignore[misc]
     """kfp_server_api's client, which tells a page that is not KFP's from an answer."""
 
+    def request(self, *args: Any, **values: Any) -> Any:
+        """Make a request."""
+        try:
+            return super().request(*args, **values)
+        except kfp_api.ApiException as error:
+            error.body = error.body or b""  # what follows decodes it, of TLS that failed too
+            raise
+
     def deserialize(self, response: Any, response_type: Any) -> Any:
         """The model of an answer."""
         try:

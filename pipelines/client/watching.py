@@ -64,8 +64,7 @@ def cancel(
 ) -> None:
     """End a run. One that has ended already is left as it is."""
     cli_json.start(as_json)
-    from pipelines.client import runs, show
-    from pipelines.client.following import POLL_S
+    from pipelines.client import following, runs, show
     from pipelines.client.pinned import find_experiment
 
     server = o.target(host, namespace, ca_file).server
@@ -75,7 +74,7 @@ def cancel(
     what = "is being cancelled" if done else f"was {was} already"
     typer.echo(f"run {found.display_name} ({found.run_id}) {what}", err=as_json)
     if wait:
-        found = runs.wait(server, found.run_id, POLL_S, lambda _: None)
+        found = runs.wait(server, found.run_id, following.POLL_S, lambda _: None)
         typer.echo(f"run {found.display_name} ({found.run_id}) {show.state(found)}", err=as_json)
     if as_json:
         values = {"status": "done", "cancelled": done}

@@ -40,9 +40,7 @@ class Told:
 class Cluster:
     """A server, and a directory with data, parameters and images to run on it."""
 
-    def __init__(
-        self, server: KfpServer, root: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def __init__(self, server: KfpServer, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.server, self.state, self.root, self._capsys = server, server.state, root, capsys
         self.images(IMAGE)
         (root / "params.yaml").write_text(PARAMS)
