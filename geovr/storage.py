@@ -347,26 +347,34 @@ def dvc_version(repo: str, rev: str | None, path: str) -> tuple[str, str]:
     """The md5 and the commit of a path of a DVC repository at a revision; no data is fetched.
 
     A path within a tracked directory has that directory's md5; one that DVC doesn't track as a
-    whole has the commit in its place.
+    whole has the commit in its place. Without git there is no commit: an empty text.
 
     Raises:
         UserError: with DVC's own last line when it can't be found.
     """
-    from dvc.api import DVCFileSystem
     from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.repo.open_repo import clean_repos
     from scmrepo.exceptions import SCMError
 
+    place = Path(repo)
+    git = rev is not None or not place.is_dir() or (place / ".git").exists()
+    # without a revision DVC would take what lies in a directory, committed or not
+    wanted = rev or ("HEAD" if place.is_dir() and git else None)
     try:
-        files = DVCFileSystem(repo, rev=rev or "HEAD")
-        commit = str(files.repo.get_rev())
-        files.info(path)
-        for place in (Path(path), *Path(path).parents):
-            md5 = files.info(place.as_posix()).get("md5")
-            if md5:
-                return str(md5), commit
+        with Repo.open(repo, rev=wanted) as opened:
+            commit = str(opened.get_rev()) if git else ""
+            found = opened.fs.join(opened.root_dir, path)
+            if not opened.dvcfs.exists(path):
+                raise FileNotFoundError("no such path there")
+            for out in opened.index.outs:
+                if opened.fs.isin_or_eq(found, out.fs_path):
+                    return str(out.hash_info.value), commit
     except (DvcException, SCMError, OSError) as error:
         told = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
         raise UserError(f"dvc: {repo} at {rev or 'HEAD'}, path {path}: {told[-1]}") from None
+    finally:
+        clean_repos()
     return commit, commit
 
 

@@ -60,14 +60,16 @@ def compiled(parameters: dict[str, str], images: Mapping[str, str], cluster: Any
         images: as the images file has them.
         cluster: its settings, None for those that are the default.
     """
-    from kfp import compiler
+    from kfp import compiler, dsl
 
     from pipelines.training import make_pipeline
 
     # what a commit holds stays what it is, so that ingest may take its result from KFP's cache
-    rev = (json.loads(parameters["ingest"]).get("dvc") or {}).get("rev")
-    fixed_data = bool(re.fullmatch(r"[0-9a-f]{40}", rev or ""))
-    settings = {} if cluster is None else {"cluster": cluster}
+    ingest = json.loads(parameters["ingest"])
+    rev = (ingest.get("dvc") or {}).get("rev") or ""
+    fixed_data = re.fullmatch(r"[0-9a-f]{40}", rev) is not None and not ingest.get("window")
+    time = dsl.PIPELINE_JOB_SCHEDULE_TIME_UTC_PLACEHOLDER
+    settings = {} if cluster is None else {"cluster": cluster, "scheduled": time}
     pipeline = make_pipeline(images, fixed_data=fixed_data, **settings)
     with tempfile.TemporaryDirectory(prefix="geovr-") as scratch:
         file = Path(scratch) / "pipeline.yaml"

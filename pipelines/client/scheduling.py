@@ -49,7 +49,7 @@ def schedule(
 
     One run at a time; times that were missed are not caught up on, but for the last of them. The
     pipeline's version is pinned: the same command with new images or parameters replaces it. The
-    data window of a run (ingest.window) is counted from the time it was scheduled for.
+    data window of a run (ingest.window, with --cluster) counts from the time it is scheduled for.
     """
     cli_json.start(as_json)
     if sum((bool(cron or interval), delete is not None, list_)) != 1 or (cron and interval):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,8 +15,8 @@ from geovr.errors import UserError
 from pipelines.client import options as o
 
 if TYPE_CHECKING:
+    from pipelines.client.data import DataVersion
     from pipelines.client.runs import Outcome
-    from pipelines.data_version import DataVersion
 
 _SAID = {
     "created": "run {name} ({id}) was made",
@@ -65,11 +66,12 @@ def submit(
 
     at = o.target(host, namespace, ca_file, dry_run=dry_run)
     parameters = stage_parameters(find_recipe(str(params)), overrides or [], read_images(images))
-    data = _data(parameters["ingest"], must=trigger_on_new_data and not dry_run)
-    made = o.make(_at_revision(parameters, data), images, cluster, dry_run=dry_run)
+    sent = _at_this_time(parameters)
+    data = _data(sent["ingest"], must=trigger_on_new_data and not dry_run)
+    made = o.make(_at_revision(sent, data), images, cluster, dry_run=dry_run)
     settings = {"service_account": service_account, "pipeline_root": pipeline_root}
     key = data.key if data else "unknown"
-    # of a branch's name the commit it stands at is no part: the data's version tells what counts
+    # the time of a window and the commit of a branch are no part of it: the data's version counts
     work = digest([made.digest, parameters, settings, key])[:16]
     labels = describe(
         data=key,
@@ -122,7 +124,7 @@ def _data(ingest: str, *, must: bool) -> DataVersion | None:
     """The data's version; None, told loudly, where this machine can't see it and need not."""
     from geovr.errors import StoreError
     from geovr.ingesting.config import IngestConfig
-    from pipelines.data_version import data_version
+    from pipelines.client.data import data_version
 
     try:
         return data_version(IngestConfig.model_validate_json(ingest))
@@ -135,6 +137,15 @@ def _data(ingest: str, *, must: bool) -> DataVersion | None:
             err=True,
         )
         return None
+
+
+def _at_this_time(parameters: dict[str, str]) -> dict[str, str]:
+    """The parameters with the time of the data's window, where they name none."""
+    ingest = json.loads(parameters["ingest"])
+    if not ingest.get("window") or ingest.get("scheduled"):
+        return parameters
+    ingest["scheduled"] = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return parameters | {"ingest": json.dumps(ingest)}
 
 
 def _at_revision(parameters: dict[str, str], data: DataVersion | None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The server of these tests holds requests to kfp_server_api's models, and lets nothing else pass."""
+"""The server of these tests holds requests to kfp_server_api's models, and refuses the rest."""
 
 from __future__ import annotations
 

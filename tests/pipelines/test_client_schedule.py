@@ -207,7 +207,7 @@ def test_list_and_delete_by_name(cluster: Cluster) -> None:
 def test_without_images_a_schedule_is_shown_and_not_made(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`python -m pipelines schedule --cron "0 0 2 * * *" --dry-run` in a checkout, and no server."""
+    """`python -m pipelines schedule --cron "0 0 2 * * *" --dry-run` in a checkout, no server."""
     monkeypatch.chdir(REPOSITORY)
     monkeypatch.delenv("KFP_ENDPOINT")
     told = cluster("schedule", "--cron", "0 0 2 * * *", "--dry-run")

@@ -13,7 +13,7 @@ from moto.server import ThreadedMotoServer
 
 from geovr.errors import UserError
 from geovr.ingesting.config import IngestConfig
-from pipelines.data_version import data_version
+from pipelines.client.data import data_version
 from tests.pipelines.cluster import Cluster
 
 

@@ -37,10 +37,14 @@ def data_version(config: IngestConfig) -> DataVersion:
         UserError: when nothing is there.
         StoreError: when S3 can't be asked.
     """
+    if getattr(config, "window", None) is not None:
+        from geovr.ingesting.window import resolved
+
+        config = resolved(config)
     if config.dvc is not None:
         md5, rev = dvc_version(config.dvc.repo, config.dvc.rev, config.dvc.path)
-        where = f"{config.dvc.path} of {config.dvc.repo} at {rev[:12]}"
-        return DataVersion(f"dvc-{md5}", f"{where}, DVC md5 {md5}", rev)
+        where = f"{config.dvc.path} of {config.dvc.repo} at {rev[:12] or 'no commit'}"
+        return DataVersion(f"dvc-{md5}", f"{where}, DVC md5 {md5}", rev or None)
     if config.clips is not None:
         from geovr.artifacts import ClipSet
 
