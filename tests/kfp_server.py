@@ -6,6 +6,7 @@ import email
 import email.policy
 import json
 import re
+import sys
 import threading
 import time
 import urllib.parse
@@ -54,6 +55,11 @@ class KfpServer(ThreadingHTTPServer):
     def url(self) -> str:
         """For --host."""
         return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Tell what is wrong with this server; a client that has hung up is none of it."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     def written(self) -> list[str]:
         """Method and path of the requests that would change something."""

@@ -18,7 +18,7 @@ _made: dict[str, compiled.Compiled] = {}
 
 def compiled_once(*arguments: Any) -> compiled.Compiled:
     """The real IR, compiled once in a process for the same arguments: it takes half a second."""
-    key = json.dumps(arguments)
+    key = json.dumps(arguments, default=str)
     if key not in _made:
         _made[key] = compiled.compiled(*arguments)
     return _made[key]
