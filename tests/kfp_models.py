@@ -6,7 +6,6 @@ required and which only the server sets (REQUIRED, OUTPUT).
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from typing import Any
 
@@ -108,7 +107,7 @@ def _value(kind: str, value: Any, where: str) -> Any:
         return parse(kind, value, where)
     if not isinstance(value, plain) or (plain is int and isinstance(value, bool)):
         raise Refused(f"{where}: {value!r} is no {kind}")
-    if where.rpartition(".")[2] in LONGS and re.fullmatch(r"\d+", value) is None:
+    if where.rpartition(".")[2] in LONGS and not str(value).isdecimal():
         raise Refused(f"{where}: {value!r} is no whole number")
     return value
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
 import threading
 from typing import Any
 
+import kfp_server_api as kfp_api
 import pytest
 
+from geovr.cli import stopped
+from pipelines.client.runs import ensure
+from pipelines.client.server import Address, connect
 from tests.kfp_server import lost
 from tests.pipelines.cluster import Cluster
 
@@ -112,9 +119,6 @@ def test_of_two_at_once_one_run_goes_on_and_both_can_tell_which(cluster: Cluster
             looked.wait()
 
     cluster.server.before = before
-    from pipelines.client.runs import ensure
-    from pipelines.client.server import Address, connect
-
     experiment = cluster.state.experiments[0].experiment_id
 
     def ask() -> None:
@@ -136,8 +140,6 @@ def test_of_two_at_once_one_run_goes_on_and_both_can_tell_which(cluster: Cluster
 
 
 def body_of(cluster: Cluster, name: str) -> Any:
-    import kfp_server_api as kfp_api
-
     version = cluster.state.versions[0]
     return kfp_api.V2beta1Run(
         experiment_id=cluster.state.experiments[0].experiment_id,
@@ -225,15 +227,10 @@ def test_a_red_run_says_where_and_a_gate_is_named_only_where_kfp_tells(
     cluster.server.after = after
     told = cluster.submit("--wait")
     assert told.code == code
-    assert __import__("re").search(words, told.err), told.err
+    assert re.search(words, told.err), told.err
 
 
 def test_a_signal_ends_the_waiting_and_not_the_run(cluster: Cluster) -> None:
-    import os
-    import signal
-
-    from geovr.cli import stopped
-
     def after(method: str, path: str) -> None:
         if method == "GET" and "/runs/" in path:
             os.kill(os.getpid(), signal.SIGTERM)
