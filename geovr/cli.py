@@ -258,12 +258,20 @@ def main() -> None:
 
 def outcome(run: Callable[[], Any]) -> int:
     """Run something, print what went wrong as a user reads it, and give the exit code."""
-    from geovr.errors import GateRefused, Interrupted, TrainingDiverged, UserError
-    from geovr.storage import StoreError
+    from geovr.errors import (
+        GateRefused,
+        Interrupted,
+        RunFailed,
+        StoreError,
+        TrainingDiverged,
+        UserError,
+    )
 
     try:
         run()
-    except (UserError, GateRefused, Interrupted, TrainingDiverged, StoreError) as error:
+    except (
+        UserError, GateRefused, Interrupted, RunFailed, TrainingDiverged, StoreError,
+    ) as error:  # fmt: skip
         if cli_json.asked():
             cli_json.tell_failure(error, error.exit_code)
         print(f"{type(error).__name__}: {error}", file=sys.stderr)

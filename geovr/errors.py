@@ -28,6 +28,12 @@ class TrainingDiverged(Exception):
     exit_code = 1
 
 
+class RunFailed(Exception):
+    """A run on a cluster failed or was cancelled; the message names it and the stage."""
+
+    exit_code = 1
+
+
 class StoreError(Exception):
     """An object is missing or damaged, or can't be written; the message names it and the remedy."""
 

@@ -24,8 +24,8 @@ from geovr.object_cache import ObjectCache
 from geovr.storage_s3 import S3Backend
 
 __all__ = [
-    "LocalBackend", "S3Backend", "Store", "StoreError", "dvc_pointer", "fetch_dvc", "is_s3",
-    "localise", "sha256_bytes", "sha256_file", "write_atomic", "write_new",
+    "LocalBackend", "S3Backend", "Store", "StoreError", "dvc_pointer", "dvc_version", "fetch_dvc",
+    "is_s3", "localise", "sha256_bytes", "sha256_file", "write_atomic", "write_new",
 ]  # fmt: skip
 
 
@@ -120,6 +120,7 @@ class Backend(Protocol):
     def read(self, key: str) -> bytes | None: ...
     def size(self, key: str) -> int | None: ...
     def keys(self, prefix: str) -> Iterator[str]: ...
+    def versions(self, prefix: str) -> Iterator[tuple[str, str]]: ...
     def remove(self, key: str) -> None: ...
     def remove_partial(self, prefix: str) -> None: ...
 
@@ -165,6 +166,10 @@ class LocalBackend:
         for path in sorted(base.rglob("*")) if base.is_dir() else []:
             if path.is_file() and not path.name.endswith(".tmp"):
                 yield path.relative_to(self.root).as_posix()
+
+    def versions(self, prefix: str) -> Iterator[tuple[str, str]]:
+        for key in self.keys(prefix):
+            yield key, sha256_file(self.path(key))
 
     def remove(self, key: str) -> None:
         path = self.path(key)
@@ -262,6 +267,13 @@ class Store:
         """All keys below a prefix, sorted."""
         return sorted(self.backend.keys(prefix))
 
+    def versions(self, prefix: str) -> list[tuple[str, str]]:
+        """All keys below a prefix, sorted, each with what changes when its content does.
+
+        On S3 that is size and ETag, which a listing tells; on this disk each file is read.
+        """
+        return sorted(self.backend.versions(prefix))
+
     def remove(self, key: str) -> None:
         """Delete an object; a missing one is fine."""
         self.backend.remove(key)
@@ -329,6 +341,41 @@ def fetch_dvc(repo: str, rev: str | None, path: str, target: Path) -> Path:
         reason = (result.stderr.strip().splitlines() or ["no message"])[-1]
         raise UserError(f"dvc: {repo} at {rev or 'HEAD'}, path {path}: {reason}")
     return target
+
+
+def dvc_version(repo: str, rev: str | None, path: str) -> tuple[str, str]:
+    """The md5 and the commit of a path of a DVC repository at a revision; no data is fetched.
+
+    A path within a tracked directory has that directory's md5; one that DVC doesn't track as a
+    whole has the commit in its place. Without git there is no commit: an empty text.
+
+    Raises:
+        UserError: with DVC's own last line when it can't be found.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.repo.open_repo import clean_repos
+    from scmrepo.exceptions import SCMError
+
+    place = Path(repo)
+    git = rev is not None or not place.is_dir() or (place / ".git").exists()
+    # without a revision DVC would take what lies in a directory, committed or not
+    wanted = rev or ("HEAD" if place.is_dir() and git else None)
+    try:
+        with Repo.open(repo, rev=wanted) as opened:
+            commit = str(opened.get_rev()) if git else ""
+            found = opened.fs.join(opened.root_dir, path)
+            if not opened.dvcfs.exists(path):
+                raise FileNotFoundError("no such path there")
+            for out in opened.index.outs:
+                if opened.fs.isin_or_eq(found, out.fs_path):
+                    return str(out.hash_info.value), commit
+    except (DvcException, SCMError, OSError) as error:
+        told = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
+        raise UserError(f"dvc: {repo} at {rev or 'HEAD'}, path {path}: {told[-1]}") from None
+    finally:
+        clean_repos()
+    return commit, commit
 
 
 def dvc_pointer(path: Path) -> dict[str, str] | None:

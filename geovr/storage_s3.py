@@ -214,14 +214,24 @@ class S3Backend:
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Keys below a prefix."""
+        for item in self._listed(prefix):
+            yield self._own(str(item["Key"]))
+
+    def versions(self, prefix: str) -> Iterator[tuple[str, str]]:
+        """Keys below a prefix, each with its size and ETag."""
+        for item in self._listed(prefix):
+            yield self._own(str(item["Key"])), f"{item['Size']} {item['ETag']}"
+
+    def _own(self, key: str) -> str:
+        return key.removeprefix(self.prefix).lstrip("/") if self.prefix else key
+
+    def _listed(self, prefix: str) -> Iterator[dict[str, Any]]:
         pages = self.client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=self._key(prefix)
         )
         with failures_named(f"{self.uri}/{prefix}"):
             for page in pages:
-                for item in page.get("Contents", []):
-                    key = str(item["Key"])
-                    yield key.removeprefix(self.prefix).lstrip("/") if self.prefix else key
+                yield from page.get("Contents", [])
 
     @names_failures
     def remove(self, key: str) -> None:

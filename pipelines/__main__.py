@@ -1,4 +1,4 @@
-"""`python -m pipelines compile | run --local`."""
+"""`python -m pipelines compile | run --local | submit | schedule | status | cancel`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from geovr.cli import outcome, stopped
 from geovr.cli_options import ParamsOption, SetOption
 from geovr.errors import UserError
 from geovr.progress import StderrHandler
+from pipelines.client.scheduling import schedule
+from pipelines.client.submitting import submit
+from pipelines.client.watching import cancel, status
 from pipelines.cluster import read_cluster
 from pipelines.compiling import Resources
 from pipelines.images import read_images, stage_parameters
 
 app = typer.Typer(
     name="python -m pipelines",
-    help="The Kubeflow pipeline: compile it, or run it on this machine.",
+    help="The Kubeflow pipeline: compile it, run it here or on a cluster.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -79,11 +82,17 @@ def run_pipeline(
     from geovr.planning.recipes import find_recipe
 
     if not local:
-        raise UserError("give --local; submitting to a cluster is not in this version")
+        raise UserError("give --local; `python -m pipelines submit` runs it on a cluster")
     parameters = stage_parameters(find_recipe(str(params)), overrides or [], {})
     from pipelines.local import run_local
 
     run_local(parameters, root)
+
+
+app.command()(submit)
+app.command()(schedule)
+app.command()(status)
+app.command()(cancel)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from geovr.errors import UserError
 from geovr.storage import write_atomic
@@ -59,7 +58,21 @@ def write(
         raise UserError(f"--output {output}: name a .yaml file")
     if cluster is not None:
         _require_images(images, cluster)
-    from kfp import dsl
+    text = compiled(images, cluster=cluster, fixed_data=fixed_data, resources=resources)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(output, text)
+
+
+def compiled(
+    images: Mapping[str, str],
+    *,
+    cluster: ClusterConfig | None = None,
+    fixed_data: bool = False,
+    resources: Resources | None = None,
+) -> bytes:
+    """The pipeline as `write` writes it; steps without an image name a placeholder."""
+    from kfp import compiler, dsl
+    from kfp.compiler.compiler_utils import KubernetesManifestOptions
 
     from pipelines.training import make_pipeline
 
@@ -70,14 +83,6 @@ def write(
         # kfp.local can't fill this in, a server can
         scheduled=dsl.PIPELINE_JOB_SCHEDULE_TIME_UTC_PLACEHOLDER if cluster else "",
     )
-    output.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(output, _compiled(pipeline, resources))
-
-
-def _compiled(pipeline: Any, resources: Resources | None) -> bytes:
-    from kfp import compiler
-    from kfp.compiler.compiler_utils import KubernetesManifestOptions
-
     with tempfile.TemporaryDirectory(prefix="geovr-") as scratch:
         path = Path(scratch) / "pipeline.yaml"
         compiler.Compiler().compile(pipeline, str(path))

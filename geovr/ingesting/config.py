@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import Any
 
@@ -64,8 +63,8 @@ class IngestConfig(StageConfig):
         " vsi-bench/official (docs/benchmarks.md); it stands above `sampler`.",
     )
     limits: LimitsConfig = LimitsConfig()
-    workers: int = Field(
-        default_factory=lambda: os.cpu_count() or 1, gt=0, description="Decoding processes."
+    workers: int | None = Field(
+        None, gt=0, description="Decoding processes; one a core where it runs if not given."
     )
 
     @field_validator("scheduled")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -33,7 +34,7 @@ def decode_all(
     rows, failed, decoded, locks = [], [], 0, _Locks()
     with (
         DecodePool(config.sampler, config.limits) as pool,
-        ThreadPoolExecutor(config.workers) as threads,
+        ThreadPoolExecutor(config.workers or os.cpu_count() or 1) as threads,
         progress("ingest", len(sources), "files") as bar,
     ):
 

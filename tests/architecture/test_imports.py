@@ -59,6 +59,7 @@ HOMES = {
     "matplotlib": {"geovr/inspection/pictures.py"},
     "peft": {"geovr/model/lora.py"},
     "kfp": {"components", "pipelines"},
+    "kfp_server_api": {"pipelines/client/"},
 }
 
 FILES = [
