@@ -15,56 +15,39 @@ from functools import cached_property
 from typing import Any
 
 from geovr.errors import StoreError, UserError
+from geovr.storage_s3_client import CONNECTIONS, s3_client
 from geovr.storage_s3_failures import (
-    ATTEMPTS,
+    arriving,
+    asked_again,
     failures_named,
     names_failures,
-    with_body_retried,
+    pause,
 )
 
 RANGE_BYTES = 8 << 20
 """Of one ranged read: S3 gives one connection about 90 MB/s, whatever the object's size."""
-_CONNECTIONS = 8
-"""Reads or writes of one object at once; AWS advises 8 to 16 for 10 Gbit/s."""
 MULTIPART_BYTES = 64 << 20
 """What is longer is written in parts."""
 _PART_BYTES = 16 << 20
 _CONFLICTS = 5
-"""How often S3 is asked again when another writer of the same key has not ended yet."""
+"""How often S3 is asked when another writer of the same key has not ended yet."""
 _MISSING = ("NoSuchKey", "404")
+_GONE = "NoSuchUpload"
 
 
 class _Changed(Exception):
     """The object was replaced between two of its ranges."""
 
 
-def _s3_client() -> Any:
-    import boto3
-    from botocore.config import Config as BotoConfig
-
-    return boto3.client(
-        "s3",
-        config=BotoConfig(
-            retries={"max_attempts": ATTEMPTS, "mode": "standard"},
-            connect_timeout=10,
-            read_timeout=60,
-            max_pool_connections=2 * _CONNECTIONS,
-        ),
-    )
-
-
-def credentials_source() -> str | None:
-    """Where boto3 finds credentials (env, shared-credentials-file, a role), None without any."""
-    import boto3
-
-    found = boto3.Session().get_credentials()
-    return None if found is None else str(found.method)
-
-
 def _split_s3(uri: str) -> tuple[str, str]:
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     if not bucket:
         raise UserError(f"{uri}: an S3 URI reads s3://bucket/prefix")
+    if "@" in bucket:  # it would be told in manifests and messages
+        raise UserError(
+            f"s3://***@{bucket.rpartition('@')[2]}: holds a user or password; an S3 URI reads"
+            " s3://bucket/prefix, and credentials come from the environment"
+        )
     return bucket, prefix.strip("/")
 
 
@@ -74,17 +57,19 @@ class S3Backend:
     Goes to another process as its URI alone: a client can't, and a secret must not.
     """
 
+    readings = 3
+
     def __init__(self, uri: str) -> None:
         self.bucket, self.prefix = _split_s3(uri)
         self.uri = f"s3://{self.bucket}/{self.prefix}".rstrip("/")
-        self.client = _s3_client()
+        self.client = s3_client()
 
     def __reduce__(self) -> tuple[type[S3Backend], tuple[str]]:
         return S3Backend, (self.uri,)
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="geovr-s3")
+        return ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="geovr-s3")
 
     def _key(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key
@@ -100,37 +85,47 @@ class S3Backend:
     def _put_in_parts(self, key: str, data: bytes) -> None:
         from boto3.s3.transfer import TransferConfig
 
-        # a part that fails for good aborts the upload; of a killed process parts stay that nobody
-        # sees but the bill, which a lifecycle rule of the bucket (AbortIncompleteMultipartUpload)
-        # removes
-        self.client.upload_fileobj(
-            io.BytesIO(data),
-            self.bucket,
-            self._key(key),
-            ExtraArgs={"ChecksumAlgorithm": "SHA256"},
-            Config=TransferConfig(
-                multipart_threshold=MULTIPART_BYTES,
-                multipart_chunksize=_PART_BYTES,
-                max_concurrency=_CONNECTIONS,
-            ),
-        )
+        def upload() -> None:
+            # a part that fails for good aborts the upload; of a killed process parts stay that
+            # nobody sees but the bill, which a lifecycle rule of the bucket
+            # (AbortIncompleteMultipartUpload) removes
+            self.client.upload_fileobj(
+                io.BytesIO(data),
+                self.bucket,
+                self._key(key),
+                ExtraArgs={"ChecksumAlgorithm": "SHA256"},
+                Config=TransferConfig(
+                    multipart_threshold=MULTIPART_BYTES,
+                    multipart_chunksize=_PART_BYTES,
+                    max_concurrency=CONNECTIONS,
+                ),
+            )
+
+        # an upload whose end was not answered may be gone when it is ended a second time
+        asked_again(upload, _GONE)
 
     def _put(self, key: str, data: bytes, **conditions: str) -> None:
         checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
-        self.client.put_object(
-            Bucket=self.bucket,
-            Key=self._key(key),
-            Body=data,
-            ChecksumSHA256=checksum,
-            **conditions,
+        asked_again(
+            lambda: self.client.put_object(
+                Bucket=self.bucket,
+                Key=self._key(key),
+                Body=data,
+                ChecksumSHA256=checksum,
+                **conditions,
+            )
         )
 
     @names_failures
     def write_new(self, key: str, data: bytes) -> bool:
-        """One PUT that fails when there is an object; tells whether it wrote."""
+        """One PUT that fails when there is an object; tells whether it wrote.
+
+        Raises:
+            StoreError: when another writer of the key doesn't end.
+        """
         from botocore.exceptions import ClientError
 
-        for _ in range(_CONFLICTS):
+        for attempt in range(1, _CONFLICTS + 1):
             try:
                 self._put(key, data, IfNoneMatch="*")
                 return True
@@ -139,9 +134,20 @@ class S3Backend:
                 if code in ("PreconditionFailed", "412"):
                     return False
                 if code in ("NotImplemented", "501"):
-                    break  # a store without conditions; the later of two writers wins there
-                if code not in ("ConditionalRequestConflict", "409"):
+                    return self._write_if_missing(key, data)
+                if code not in ("ConditionalRequestConflict", "OperationAborted", "409"):
                     raise
+            if attempt < _CONFLICTS:
+                pause(attempt)
+        raise StoreError(
+            f"{self.uri}/{key}: ConditionalRequestConflict: another writer has not ended in"
+            f" {_CONFLICTS} tries; find out who writes it, then run the same command again"
+        )
+
+    def _write_if_missing(self, key: str, data: bytes) -> bool:
+        """For a store without conditions: of two writers at the same moment the later wins."""
+        if self.size(key) is not None:
+            return False
         self.write(key, data)
         return True
 
@@ -195,9 +201,10 @@ class S3Backend:
 
         def get() -> tuple[bytes, dict[str, Any]]:
             answer = self.client.get_object(Bucket=self.bucket, Key=self._key(key), **how)
-            return bytes(answer["Body"].read()), answer
+            with arriving():
+                return bytes(answer["Body"].read()), answer
 
-        return with_body_retried(get)
+        return asked_again(get)
 
     @names_failures
     def size(self, key: str) -> int | None:
@@ -205,7 +212,9 @@ class S3Backend:
         from botocore.exceptions import ClientError
 
         try:
-            head = self.client.head_object(Bucket=self.bucket, Key=self._key(key))
+            head = asked_again(
+                lambda: self.client.head_object(Bucket=self.bucket, Key=self._key(key))
+            )
             return int(head["ContentLength"])
         except ClientError as error:
             if error.response["Error"]["Code"] in _MISSING:
@@ -214,19 +223,22 @@ class S3Backend:
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Keys below a prefix."""
-        pages = self.client.get_paginator("list_objects_v2").paginate(
-            Bucket=self.bucket, Prefix=self._key(prefix)
-        )
+        request = {"Bucket": self.bucket, "Prefix": self._key(prefix)}
         with failures_named(f"{self.uri}/{prefix}"):
-            for page in pages:
+            while True:
+                # a page that fails is asked for again, not all of them
+                page = asked_again(lambda: self.client.list_objects_v2(**request))
                 for item in page.get("Contents", []):
                     key = str(item["Key"])
                     yield key.removeprefix(self.prefix).lstrip("/") if self.prefix else key
+                if not page.get("IsTruncated"):
+                    return
+                request["ContinuationToken"] = page["NextContinuationToken"]
 
     @names_failures
     def remove(self, key: str) -> None:
         """Delete an object; a missing one is fine."""
-        self.client.delete_object(Bucket=self.bucket, Key=self._key(key))
+        asked_again(lambda: self.client.delete_object(Bucket=self.bucket, Key=self._key(key)))
 
     @names_failures
     def remove_partial(self, prefix: str) -> None:
@@ -237,12 +249,25 @@ class S3Backend:
             Bucket=self.bucket, Prefix=self._key(prefix)
         )
         try:
-            uploads = [found for page in pages for found in page.get("Uploads", [])]
+            uploads = asked_again(
+                lambda: [found for page in pages for found in page.get("Uploads", [])]
+            )
         except ClientError as error:
             if error.response["Error"]["Code"] in ("AccessDenied", "NotImplemented", "403", "501"):
                 return  # a bucket's lifecycle rule does it there
             raise
         for upload in uploads:
-            self.client.abort_multipart_upload(
-                Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+            self._abort(upload["Key"], upload["UploadId"])
+
+    def _abort(self, key: str, upload: str) -> None:
+        from botocore.exceptions import ClientError
+
+        try:
+            asked_again(
+                lambda: self.client.abort_multipart_upload(
+                    Bucket=self.bucket, Key=key, UploadId=upload
+                )
             )
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in (_GONE, "404"):
+                raise  # else the first try did it, and its answer was lost

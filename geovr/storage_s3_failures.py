@@ -1,20 +1,29 @@
 """What may fail between here and an S3 server: asked again, or told with the object and a remedy.
 
-botocore retries a request that fails; what fails while a body arrives is retried here.
+botocore asks again when a request fails; what fails while a body arrives, what comes altered, and
+"too many requests" are asked again here.
 """
 
 from __future__ import annotations
 
+import os
+import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from geovr.errors import StoreError
+from geovr.storage_s3_client import attempts
 
-ATTEMPTS = 6
-"""Of a request and of a body, each."""
+_PASSING = ("BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch",
+            "IncompleteBody")  # fmt: skip
+"""What a server says when other or fewer bytes arrive than were sent."""
+_MOST_PAUSE_S = 20.0
+"""As botocore has it."""
+_HIDDEN = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _RIGHTS = "check the credentials and what they may do there"
 _REMEDIES = {
     "NoSuchBucket": "create that bucket, or correct the URI",
@@ -39,6 +48,64 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
+class BodyLost(Exception):
+    """An answer whose body didn't arrive whole; the cause says how."""
+
+
+@contextmanager
+def arriving() -> Iterator[None]:
+    """Around the reading of a body: after a request was answered, botocore asks no more."""
+    from botocore.exceptions import (
+        ConnectionClosedError,
+        FlexibleChecksumError,
+        IncompleteReadError,
+        ReadTimeoutError,
+        ResponseStreamingError,
+    )
+
+    try:
+        yield
+    except (
+        ConnectionClosedError,
+        FlexibleChecksumError,
+        IncompleteReadError,
+        ReadTimeoutError,
+        ResponseStreamingError,
+    ) as error:
+        raise BodyLost from error
+
+
+def asked_again(call: Callable[[], _R], *passing: str) -> _R:
+    """Ask until there is an answer, each time later, so often and no more.
+
+    Args:
+        call: one request that botocore has asked again already where it does.
+        passing: codes of S3 that pass by themselves here, besides those that do so everywhere.
+    """
+    from botocore.exceptions import ClientError
+
+    most = attempts()
+    for attempt in range(1, most):
+        try:
+            return call()
+        except BodyLost:
+            pass
+        except ClientError as error:
+            told = error.response.get("ResponseMetadata", {})
+            if told.get("MaxAttemptsReached"):
+                raise
+            code = error.response["Error"].get("Code", "")
+            if told.get("HTTPStatusCode") != 429 and code not in (*_PASSING, *passing):
+                raise
+        pause(attempt)
+    return call()
+
+
+def pause(attempt: int) -> None:
+    """Wait before the next try; all of it is drawn, for others were refused at the same moment."""
+    time.sleep(random.uniform(0, min(2.0 ** (attempt - 1), _MOST_PAUSE_S)))
+
+
 @contextmanager
 def failures_named(uri: str) -> Iterator[None]:
     """A failure of S3 that trying again has not healed, as an error that names the object.
@@ -51,11 +118,23 @@ def failures_named(uri: str) -> Iterator[None]:
 
     try:
         yield
-    except (BotoCoreError, Boto3Error, ClientError) as error:
+    except (BotoCoreError, Boto3Error, ClientError, BodyLost) as failure:
+        error = failure.__cause__ if isinstance(failure, BodyLost) else failure
         code = type(error).__name__
         if isinstance(error, ClientError):
             code = str(error.response["Error"].get("Code", code))
-        raise StoreError(f"{uri}: {code}: {error}; {_REMEDIES.get(code, _LATER)}") from error
+        told = f"{uri}: {code}: {error}; {_REMEDIES.get(code, _LATER)}"
+        # a server's message may hold what it was sent, and so would the cause in a traceback
+        shown = _hidden(told)
+        raise StoreError(shown) from (error if shown == told else None)
+
+
+def _hidden(text: str) -> str:
+    """Without secrets of the environment, and without passwords in addresses."""
+    for name in _HIDDEN:
+        if secret := os.environ.get(name):
+            text = text.replace(secret, "***")
+    return re.sub(r"(\w+://)[^/@\s]+@", r"\1***@", text)
 
 
 def names_failures(
@@ -69,27 +148,3 @@ def names_failures(
             return method(self, key, *args, **kwargs)
 
     return named
-
-
-def with_body_retried(
-    get: Callable[[], tuple[bytes, dict[str, Any]]],
-) -> tuple[bytes, dict[str, Any]]:
-    """A lost connection or a short body is no answer: ask again, each time later."""
-    from botocore.exceptions import (
-        ConnectionClosedError,
-        IncompleteReadError,
-        ReadTimeoutError,
-        ResponseStreamingError,
-    )
-
-    for attempt in range(1, ATTEMPTS):
-        try:
-            return get()
-        except (
-            ConnectionClosedError,
-            IncompleteReadError,
-            ReadTimeoutError,
-            ResponseStreamingError,
-        ):
-            time.sleep(0.1 * 2**attempt)
-    return get()

@@ -1,0 +1,74 @@
+"""A client of an S3 server: where it is, how long it is waited for, how often it is asked.
+
+Credentials and endpoint come from the environment, as AWS's own programs have them.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+from urllib.parse import urlsplit
+
+from geovr.errors import UserError
+
+CONNECTIONS = 8
+"""Reads or writes of one object at once; AWS advises 8 to 16 for 10 Gbit/s."""
+ATTEMPTS = 7
+"""Of a request, and of a body, each; AWS_MAX_ATTEMPTS says another number."""
+READ_TIMEOUT_S = 60.0
+"""Without a byte from the server; GEOVR_S3_TIMEOUT_S says another number."""
+
+
+def attempts() -> int:
+    """How often one thing is asked for before its failure is told."""
+    return int(_number("AWS_MAX_ATTEMPTS", ATTEMPTS, whole=True))
+
+
+def s3_client() -> Any:
+    """A client; botocore asks again what fails, with pauses that are drawn and grow.
+
+    Raises:
+        UserError: for an endpoint with a password in it, or a number that is none.
+    """
+    import boto3
+    from botocore.config import Config as BotoConfig
+
+    client = boto3.client(
+        "s3",
+        config=BotoConfig(
+            retries={"total_max_attempts": attempts(), "mode": "standard"},
+            connect_timeout=10,
+            read_timeout=_number("GEOVR_S3_TIMEOUT_S", READ_TIMEOUT_S),
+            max_pool_connections=2 * CONNECTIONS,
+        ),
+    )
+    if "@" in urlsplit(client.meta.endpoint_url).netloc:
+        # botocore tells the address in its messages
+        raise UserError(
+            "AWS_ENDPOINT_URL (or endpoint_url of the AWS profile) holds a user or password; give"
+            " the address alone, and credentials by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
+    return client
+
+
+def credentials_source() -> str | None:
+    """Where boto3 finds credentials (env, shared-credentials-file, a role), None without any."""
+    import boto3
+
+    found = boto3.Session().get_credentials()
+    return None if found is None else str(found.method)
+
+
+def _number(variable: str, default: float, *, whole: bool = False) -> float:
+    """A positive number from the environment."""
+    told = os.environ.get(variable, "").strip()
+    if not told:
+        return default
+    try:
+        number = int(told) if whole else float(told)
+    except ValueError:
+        number = 0
+    if not 0 < number < 1e6:
+        kind = "a whole number above 0" if whole else "a number of seconds above 0"
+        raise UserError(f"{variable}: {told!r} is not {kind}; correct it, or leave it out")
+    return number
