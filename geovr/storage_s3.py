@@ -29,10 +29,11 @@ RANGE_BYTES = 8 << 20
 MULTIPART_BYTES = 64 << 20
 """What is longer is written in parts."""
 _PART_BYTES = 16 << 20
+_PAGE_KEYS = 1000
+"""Of a listing; S3 gives no more."""
 _CONFLICTS = 5
 """How often S3 is asked when another writer of the same key has not ended yet."""
 _MISSING = ("NoSuchKey", "404")
-_GONE = "NoSuchUpload"
 
 
 class _Changed(Exception):
@@ -102,18 +103,16 @@ class S3Backend:
             )
 
         # an upload whose end was not answered may be gone when it is ended a second time
-        asked_again(upload, _GONE)
+        asked_again(upload, "NoSuchUpload")
 
     def _put(self, key: str, data: bytes, **conditions: str) -> None:
         checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
-        asked_again(
-            lambda: self.client.put_object(
-                Bucket=self.bucket,
-                Key=self._key(key),
-                Body=data,
-                ChecksumSHA256=checksum,
-                **conditions,
-            )
+        self.client.put_object(
+            Bucket=self.bucket,
+            Key=self._key(key),
+            Body=data,
+            ChecksumSHA256=checksum,
+            **conditions,
         )
 
     @names_failures
@@ -212,9 +211,7 @@ class S3Backend:
         from botocore.exceptions import ClientError
 
         try:
-            head = asked_again(
-                lambda: self.client.head_object(Bucket=self.bucket, Key=self._key(key))
-            )
+            head = self.client.head_object(Bucket=self.bucket, Key=self._key(key))
             return int(head["ContentLength"])
         except ClientError as error:
             if error.response["Error"]["Code"] in _MISSING:
@@ -223,22 +220,25 @@ class S3Backend:
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Keys below a prefix."""
-        request = {"Bucket": self.bucket, "Prefix": self._key(prefix)}
+        pages = self.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=self._key(prefix), PaginationConfig={"PageSize": _PAGE_KEYS}
+        )
         with failures_named(f"{self.uri}/{prefix}"):
-            while True:
-                # a page that fails is asked for again, not all of them
-                page = asked_again(lambda: self.client.list_objects_v2(**request))
+            for page in pages:
                 for item in page.get("Contents", []):
                     key = str(item["Key"])
                     yield key.removeprefix(self.prefix).lstrip("/") if self.prefix else key
-                if not page.get("IsTruncated"):
-                    return
-                request["ContinuationToken"] = page["NextContinuationToken"]
 
     @names_failures
     def remove(self, key: str) -> None:
         """Delete an object; a missing one is fine."""
-        asked_again(lambda: self.client.delete_object(Bucket=self.bucket, Key=self._key(key)))
+        from botocore.exceptions import ClientError
+
+        try:
+            self.client.delete_object(Bucket=self.bucket, Key=self._key(key))
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _MISSING:
+                raise
 
     @names_failures
     def remove_partial(self, prefix: str) -> None:
@@ -249,9 +249,7 @@ class S3Backend:
             Bucket=self.bucket, Prefix=self._key(prefix)
         )
         try:
-            uploads = asked_again(
-                lambda: [found for page in pages for found in page.get("Uploads", [])]
-            )
+            uploads = [found for page in pages for found in page.get("Uploads", [])]
         except ClientError as error:
             if error.response["Error"]["Code"] in ("AccessDenied", "NotImplemented", "403", "501"):
                 return  # a bucket's lifecycle rule does it there
@@ -263,11 +261,7 @@ class S3Backend:
         from botocore.exceptions import ClientError
 
         try:
-            asked_again(
-                lambda: self.client.abort_multipart_upload(
-                    Bucket=self.bucket, Key=key, UploadId=upload
-                )
-            )
+            self.client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload)
         except ClientError as error:
-            if error.response["Error"]["Code"] not in (_GONE, "404"):
+            if error.response["Error"]["Code"] not in ("NoSuchUpload", "404"):
                 raise  # else the first try did it, and its answer was lost

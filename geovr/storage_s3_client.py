@@ -6,6 +6,7 @@ Credentials and endpoint come from the environment, as AWS's own programs have t
 from __future__ import annotations
 
 import os
+import random
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,15 +18,33 @@ ATTEMPTS = 7
 """Of a request, and of a body, each; AWS_MAX_ATTEMPTS says another number."""
 READ_TIMEOUT_S = 60.0
 """Without a byte from the server; GEOVR_S3_TIMEOUT_S says another number."""
+_MOST_PAUSE_S = 20.0
+_ALTERED = ("BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch",
+            "IncompleteBody")  # fmt: skip
+"""What a server says when other or fewer bytes arrive than were sent."""
 
 
-def attempts() -> int:
+def most_attempts() -> int:
     """How often one thing is asked for before its failure is told."""
     return int(_number("AWS_MAX_ATTEMPTS", ATTEMPTS, whole=True))
 
 
+def pause_s(attempt: int) -> float:
+    """Seconds before another try, as botocore draws them: others failed at the same moment."""
+    return random.uniform(0, min(2.0 ** (attempt - 1), _MOST_PAUSE_S))
+
+
+def _again(response: tuple[Any, dict[str, Any]] | None, attempts: int, **_: Any) -> float | None:
+    """For how long to wait before what passes by itself, though botocore takes it for final."""
+    if response is None or attempts >= most_attempts():
+        return None
+    code = response[1].get("Error", {}).get("Code")
+    passes = response[0].status_code == 429 or code in _ALTERED
+    return pause_s(attempts) if passes else None
+
+
 def s3_client() -> Any:
-    """A client; botocore asks again what fails, with pauses that are drawn and grow.
+    """A client that asks again, with pauses that are drawn and grow, what may pass by itself.
 
     Raises:
         UserError: for an endpoint with a password in it, or a number that is none.
@@ -36,7 +55,7 @@ def s3_client() -> Any:
     client = boto3.client(
         "s3",
         config=BotoConfig(
-            retries={"total_max_attempts": attempts(), "mode": "standard"},
+            retries={"total_max_attempts": most_attempts(), "mode": "standard"},
             connect_timeout=10,
             read_timeout=_number("GEOVR_S3_TIMEOUT_S", READ_TIMEOUT_S),
             max_pool_connections=2 * CONNECTIONS,
@@ -48,6 +67,7 @@ def s3_client() -> Any:
             "AWS_ENDPOINT_URL (or endpoint_url of the AWS profile) holds a user or password; give"
             " the address alone, and credentials by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
+    client.meta.events.register("needs-retry.s3", _again)
     return client
 
 

@@ -1,13 +1,12 @@
 """What may fail between here and an S3 server: asked again, or told with the object and a remedy.
 
-botocore asks again when a request fails; what fails while a body arrives, what comes altered, and
-"too many requests" are asked again here.
+The client asks again when a request fails (storage_s3_client.py), and what fails while a body
+arrives is asked again here.
 """
 
 from __future__ import annotations
 
 import os
-import random
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -16,13 +15,8 @@ from functools import wraps
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from geovr.errors import StoreError
-from geovr.storage_s3_client import attempts
+from geovr.storage_s3_client import most_attempts, pause_s
 
-_PASSING = ("BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch",
-            "IncompleteBody")  # fmt: skip
-"""What a server says when other or fewer bytes arrive than were sent."""
-_MOST_PAUSE_S = 20.0
-"""As botocore has it."""
 _HIDDEN = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _RIGHTS = "check the credentials and what they may do there"
 _REMEDIES = {
@@ -76,34 +70,29 @@ def arriving() -> Iterator[None]:
 
 
 def asked_again(call: Callable[[], _R], *passing: str) -> _R:
-    """Ask until there is an answer, each time later, so often and no more.
+    """Call until no body is lost on its way, each time later, so often and no more.
 
     Args:
-        call: one request that botocore has asked again already where it does.
-        passing: codes of S3 that pass by themselves here, besides those that do so everywhere.
+        call: what is to be done.
+        passing: codes of S3 with which it is worth doing again, too.
     """
     from botocore.exceptions import ClientError
 
-    most = attempts()
-    for attempt in range(1, most):
+    for attempt in range(1, most_attempts()):
         try:
             return call()
         except BodyLost:
             pass
         except ClientError as error:
-            told = error.response.get("ResponseMetadata", {})
-            if told.get("MaxAttemptsReached"):
-                raise
-            code = error.response["Error"].get("Code", "")
-            if told.get("HTTPStatusCode") != 429 and code not in (*_PASSING, *passing):
+            if error.response["Error"].get("Code") not in passing:
                 raise
         pause(attempt)
     return call()
 
 
 def pause(attempt: int) -> None:
-    """Wait before the next try; all of it is drawn, for others were refused at the same moment."""
-    time.sleep(random.uniform(0, min(2.0 ** (attempt - 1), _MOST_PAUSE_S)))
+    """Wait before the next try."""
+    time.sleep(pause_s(attempt))
 
 
 @contextmanager

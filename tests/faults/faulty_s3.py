@@ -10,12 +10,13 @@ import http.client
 import random
 import socket
 import struct
+import sys
 import threading
-import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from time import monotonic, sleep  # by name: tests shorten the pauses of clients in this process
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -49,7 +50,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Late:
-    """The answer comes after a while; longer than the client waits, it stalls."""
+    """The server has done what was asked, and its answer comes after a while."""
 
     seconds: float
 
@@ -95,6 +96,7 @@ class Asked:
         operation: S3's name of it.
         key: below the bucket; of a listing its prefix.
         at: when, by the monotonic clock.
+        path: as it was sent, with its query.
         headers: lower-case name -> value.
         part: number of a part that is sent.
         fault: what was done to it.
@@ -103,14 +105,15 @@ class Asked:
     operation: str
     key: str
     at: float
+    path: str
     headers: dict[str, str]
     part: int | None = None
     fault: Fault | None = None
 
     @property
-    def same(self) -> tuple[Any, ...]:
+    def same(self) -> tuple[str, str, str | None]:
         """What a second try has in common with the first."""
-        return self.operation, self.key, self.part, self.headers.get("range")
+        return self.operation, self.path, self.headers.get("range")
 
 
 Plan = Callable[[Asked], Fault | None]
@@ -138,7 +141,7 @@ def always(fault: Fault, *operations: str, key: str = "") -> Plan:
 
 def every_third(seed: int, faults: Collection[Fault]) -> Plan:
     """One of the faults for each third request, drawn by the seed; never twice in a row for one."""
-    draw, count, hit = random.Random(seed), [0], set[tuple[Any, ...]]()
+    draw, count, hit = random.Random(seed), [0], set[tuple[str, str, str | None]]()
 
     def plan(asked: Asked) -> Fault | None:
         count[0] += 1
@@ -147,14 +150,14 @@ def every_third(seed: int, faults: Collection[Fault]) -> Plan:
             return None
         if count[0] % 3:
             return None
-        fitting = [fault for fault in faults if _fits(fault, asked.operation)]
+        fitting = [fault for fault in faults if fits(fault, asked.operation)]
         hit.add(asked.same)
         return draw.choice(fitting)
 
     return plan
 
 
-def _fits(fault: Fault, operation: str) -> bool:
+def fits(fault: Fault, operation: str) -> bool:
     """Bodies go down with what is read, and up with what is written."""
     if isinstance(fault, Cut | Stall | Trickle):
         return operation in ("GetObject", "ListObjectsV2", "ListMultipartUploads")
@@ -162,6 +165,15 @@ def _fits(fault: Fault, operation: str) -> bool:
         # a listing carries no digest
         return operation in (("PutObject", "UploadPart") if fault.up else ("GetObject",))
     return True
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that was killed is no error here."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class FaultyS3:
@@ -172,8 +184,7 @@ class FaultyS3:
         self.plan: Plan = lambda asked: None
         self.asked: list[Asked] = []
         self.lock = threading.Lock()
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self.server.daemon_threads = True
+        self.server = _Server(("127.0.0.1", 0), _handler(self))
 
     @property
     def url(self) -> str:
@@ -195,9 +206,7 @@ class FaultyS3:
         """Note a request and say what is done to it."""
         with self.lock:
             fault = self.plan(asked)
-            self.asked.append(
-                Asked(asked.operation, asked.key, asked.at, asked.headers, asked.part, fault)
-            )
+            self.asked.append(replace(asked, fault=fault))
             return fault
 
 
@@ -233,7 +242,8 @@ def _asked(method: str, path: str, bucket: str, headers: dict[str, str]) -> Aske
         operation = f"{names[method]}Object"
     else:
         operation = "ListObjectsV2" if method == "GET" else f"{method} bucket"
-    return Asked(operation, key or query.get("prefix", [""])[0], time.monotonic(), headers, part)
+    prefix = query.get("prefix", [""])[0]
+    return Asked(operation, key or prefix, monotonic(), path, headers, part)
 
 
 def _flipped(body: bytes) -> bytes:
@@ -252,7 +262,11 @@ def _handler(proxy: FaultyS3) -> type[BaseHTTPRequestHandler]:
             """`asked` tells it."""
 
         def _serve(self) -> None:
-            body = self._body()
+            length = int(self.headers.get("Content-Length") or 0)
+            body = self.rfile.read(length)
+            if len(body) < length:  # the client was killed while it sent
+                self.close_connection = True
+                return
             headers = {name.lower(): value for name, value in self.headers.items()}
             asked = _asked(self.command, self.path, proxy.bucket, headers)
             fault = proxy.decide(asked)
@@ -260,9 +274,6 @@ def _handler(proxy: FaultyS3) -> type[BaseHTTPRequestHandler]:
                 self._answer(body, fault)
 
         do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _serve
-
-        def _body(self) -> bytes:
-            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
         def _answer(self, body: bytes, fault: Fault | None) -> None:
             match fault:
@@ -272,8 +283,6 @@ def _handler(proxy: FaultyS3) -> type[BaseHTTPRequestHandler]:
                 case Reset(after=False):
                     self._reset()
                     return
-                case Late():
-                    time.sleep(fault.seconds)
                 case Hold():
                     fault.held.set()
                     fault.go.wait()
@@ -284,6 +293,8 @@ def _handler(proxy: FaultyS3) -> type[BaseHTTPRequestHandler]:
                 case Reset(after=True):
                     self._reset()
                     return
+                case Late():
+                    sleep(fault.seconds)
                 case Flip(up=False):
                     content = _flipped(content)
             self._pass_on(status, headers, content, fault)
@@ -325,19 +336,19 @@ def _handler(proxy: FaultyS3) -> type[BaseHTTPRequestHandler]:
                     self.wfile.write(content[: int(len(content) * fault.share)])
                     if fault.reset:
                         # what lies in the client's buffer is lost with the reset
-                        time.sleep(0.01)
+                        sleep(0.01)
                         self._reset()
                     else:
                         self.close_connection = True
                 case Stall():
                     half = len(content) // 2
                     self.wfile.write(content[:half])
-                    time.sleep(fault.seconds)
+                    sleep(fault.seconds)
                     self.wfile.write(content[half:])
                 case Trickle():
                     step = -(-len(content) // fault.pieces) or 1
                     for start in range(0, len(content), step):
-                        time.sleep(fault.pause_s)
+                        sleep(fault.pause_s)
                         self.wfile.write(content[start : start + step])
                 case _:
                     for start in range(0, len(content), _PIECE):
