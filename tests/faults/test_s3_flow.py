@@ -10,21 +10,21 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from geovr.errors import StoreError
 from geovr.stages import STAGES, Stage
 from geovr.storage import Store
 from infra.local.s3 import BUCKET
 from infra.local.servers import Servers
 from tests.faults import faulty_s3 as faulty
-from tests.faults.faulty_s3 import Answer, Cut, FaultyS3, Flip, Late, Reset, Stall, Trickle
+from tests.faults.faulty_s3 import Answer, Asked, Cut, Fault, FaultyS3, Flip, Plan, Reset, Trickle
 from tests.workspace import Workspace, make_workspace
 
 pytestmark = pytest.mark.servers
 
-TIMEOUT_S = 0.5
+# what stalls is in test_s3_proxy.py: waiting for it takes long
 HEALING = [
     Answer(500, "InternalError"), Answer(503, "SlowDown"), Answer(429, "TooManyRequests"), Reset(),
     Reset(after=True), Cut(reset=True), Cut(reset=False), Trickle(), Flip(up=True), Flip(up=False),
-    Late(2 * TIMEOUT_S), Stall(2 * TIMEOUT_S),
 ]  # fmt: skip
 OUTPUTS = {
     "ingest": "clips", "check_clips": "clips_report", "extract_targets": "targets",
@@ -38,7 +38,6 @@ def proxy(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyS
     """S3 through it; MLflow stays on this disk. A thousandth of each pause is waited."""
     for name, value in servers.objects.variables.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("GEOVR_S3_TIMEOUT_S", str(TIMEOUT_S))
     wait = time.sleep
     monkeypatch.setattr(time, "sleep", lambda seconds: wait(seconds / 1000))
     with faulty.faulty_s3(servers.objects.port, BUCKET) as made:
@@ -69,7 +68,7 @@ def test_the_flow_on_a_server_that_fails(template: Path, tmp_path: Path, proxy: 
     stormy = make_workspace(tmp_path / "stormy", template)
     for number, stage in enumerate(STAGES):
         _refused_for_good(stormy, stage, proxy)
-        proxy.plan = faulty.every_third(number, HEALING)
+        proxy.plan = _storm(number)
         proxy.forget()
         run(stormy, stage, "stormy")
         failed = [one for one in proxy.asked if one.fault is not None]
@@ -79,6 +78,18 @@ def test_the_flow_on_a_server_that_fails(template: Path, tmp_path: Path, proxy: 
     assert _objects("stormy") == _objects("calm")
     assert asked > 100
     _missing(stormy, proxy)
+
+
+def _storm(seed: int) -> Plan:
+    """Every third request fails; what comes altered is what an index has the digest of."""
+    plan = faulty.every_third(seed, HEALING)
+
+    def altered(asked: Asked) -> Fault | None:
+        fault = plan(asked)
+        known = asked.key.endswith(".safetensors")
+        return Reset() if fault == Flip(up=False) and not known else fault
+
+    return altered
 
 
 def _refused_for_good(workspace: Workspace, stage: Stage, proxy: FaultyS3) -> None:
@@ -100,8 +111,13 @@ def _missing(workspace: Workspace, proxy: FaultyS3) -> None:
     """An object that an index names and that is not there."""
     store = Store.open(f"s3://{BUCKET}/stormy")
     row = pd.read_parquet(workspace.root / "artifacts/targets/index.parquet").iloc[0]
-    store.remove(row["object_key"])
     stages = {stage.name: stage for stage in STAGES}
+    # what can't be read says nothing about the data
+    proxy.plan = faulty.always(Answer(403, "AccessDenied"), key=row["object_key"])
+    told = run(workspace, stages["check_targets"], "stormy", code=1)
+    assert f"StoreError: s3://{BUCKET}/stormy/{row['object_key']}: AccessDenied" in told
+    proxy.plan = lambda asked: None
+    store.remove(row["object_key"])
     assert row["clip_id"] in run(workspace, stages["check_targets"], "stormy", code=3)
     assert "1 teacher calls" in run(workspace, stages["extract_targets"], "stormy")
     run(workspace, stages["check_targets"], "stormy")
@@ -109,8 +125,28 @@ def _missing(workspace: Workspace, proxy: FaultyS3) -> None:
     clips = pd.read_parquet(workspace.root / "artifacts/clips/index.parquet")
     key = clips[clips["split"] == "train"].iloc[0]["object_key"]
     store.remove(key)
-    workspace.params({"train": {"steps": 7}})
+    workspace.params({"train": {"steps": 7, "disk_cache_gb": 0}})
     told = run(workspace, stages["train"], "stormy", code=1)
-    assert f"StoreError: s3://{BUCKET}/stormy/{key}: no such object" in told or (
-        f"LostObject: s3://{BUCKET}/stormy/{key}: no such object" in told
-    )
+    assert f"LostObject: s3://{BUCKET}/stormy/{key}: no such object" in told
+
+
+@pytest.mark.fault(25, 33)
+def test_a_checkpoint_that_cant_be_read_now_is_not_broken(proxy: FaultyS3) -> None:
+    """It is neither passed over, which would train its steps again, nor removed later."""
+    from geovr.training.checkpoint import Checkpoints
+    from tests.training.test_checkpoint import made, saved, steps
+
+    store = Store.open(f"s3://{BUCKET}/checkpoints")
+    model, optimizer = made()
+    checkpoints = Checkpoints(store, "training/key", keep=2)
+    for step in (1, 2):
+        steps(model, optimizer, 1)
+        saved(checkpoints, step, model, optimizer, {"step": step})
+    for fault in (Answer(403, "AccessDenied"), Answer(503, "SlowDown"), Cut(reset=False)):
+        proxy.plan = faulty.always(fault, "GetObject", key="00000002/__0_0.distcp")
+        again = Checkpoints(Store.open(store.uri), "training/key", keep=2)
+        with pytest.raises(StoreError, match=r"00000002/__0_0.distcp: "):
+            again.load_latest(*made(seed=1))
+        assert again.complete_steps() == [1, 2]
+        proxy.plan = lambda asked: None
+        assert again.load_latest(*made(seed=1))["step"] == 2

@@ -46,7 +46,8 @@ from tests.workspace import REPOSITORY
 pytestmark = pytest.mark.servers
 
 RANGE, PART = 100_000, 5 << 20
-TIMEOUT_S = 0.3
+TIMEOUT_S = 0.8
+"""Only where a server doesn't answer: a busy machine is slow without any fault."""
 OLD, NEW = b"old" * 1000, b"new" * 2000
 LARGE = b"".join(number.to_bytes(4, "big") for number in range(450_000 // 4))
 LONG = b"".join(number.to_bytes(8, "big") for number in range(PART // 8 + 1))
@@ -107,7 +108,9 @@ def place(
     proxy: FaultyS3, on_servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> Place:  # fmt: skip
-    monkeypatch.setenv("GEOVR_S3_TIMEOUT_S", str(TIMEOUT_S))
+    callspec = getattr(request.node, "callspec", None)
+    if callspec is not None and isinstance(callspec.params.get("fault"), Late | Stall):
+        monkeypatch.setenv("GEOVR_S3_TIMEOUT_S", str(TIMEOUT_S))
     # small objects count as large
     for name, value in (
         ("RANGE_BYTES", RANGE), ("MULTIPART_BYTES", PART), ("_PART_BYTES", PART), ("_PAGE_KEYS", 2)
@@ -239,10 +242,12 @@ def combinations(*, stay: bool = False) -> list[object]:
     for name, operation in OPERATIONS.items():
         for told, fault in PASSING.items():
             few = told in ("502", "504") and name not in ("put", "get")
+            few |= told == "no answer" and name not in ("put", "put_new", "get", "size", "remove")
+            few |= told == "stall" and name not in ("get", "third range", "second page")
             if operation.key == "long":
                 few = told not in ("503", "429", "reset before", "reset after", "flip up")
             if stay:
-                few |= told in ("no answer", "stall") and name not in ("get", "third range")
+                few |= told in ("no answer", "stall") and name != "get"
                 few |= operation.key == "long" and told in ("429", "reset before")
             if faulty.fits(fault, operation.hit) and not few:
                 found.append(pytest.param(operation, fault, id=f"{name}, {told}"))
@@ -372,7 +377,7 @@ def test_an_object_in_the_cache_is_read_while_the_server_is_away(place: Place) -
 
 
 @pytest.mark.fault(25)
-@pytest.mark.parametrize("fault", [Trickle(), Late(TIMEOUT_S / 2)])
+@pytest.mark.parametrize("fault", [Trickle(), Late(TIMEOUT_S / 4)])
 def test_what_is_slow_but_comes_is_asked_for_once(fault: Fault, place: Place) -> None:
     place.around.put("large", LARGE)
     place.proxy.plan = always(fault)
@@ -484,8 +489,6 @@ else:
 def writer(place: Place, how: str, key: str, letter: str, size: int) -> subprocess.Popen[str]:
     """A process that writes so many bytes of one letter when it is told to."""
     variables = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    # its requests are held for as long as the test wants
-    variables.pop("GEOVR_S3_TIMEOUT_S")
     process = subprocess.Popen(
         [sys.executable, "-c", WRITER, place.store.uri, how, key, letter, str(size)],
         env=variables, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
