@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import random
 from typing import Any
-from urllib.parse import urlsplit
 
 from geovr.errors import UserError
 
@@ -47,21 +46,29 @@ def s3_client() -> Any:
     """A client that asks again, with pauses that are drawn and grow, what may pass by itself.
 
     Raises:
-        UserError: for an endpoint with a password in it, or a number that is none.
+        UserError: for an endpoint that is none or has a password in it, a profile that is missing,
+            or a number that is none.
     """
     import boto3
     from botocore.config import Config as BotoConfig
+    from botocore.exceptions import BotoCoreError
 
-    client = boto3.client(
-        "s3",
-        config=BotoConfig(
-            retries={"total_max_attempts": most_attempts(), "mode": "standard"},
-            connect_timeout=10,
-            read_timeout=_number("GEOVR_S3_TIMEOUT_S", READ_TIMEOUT_S),
-            max_pool_connections=2 * CONNECTIONS,
-        ),
+    config = BotoConfig(
+        retries={"total_max_attempts": most_attempts(), "mode": "standard"},
+        connect_timeout=10,
+        read_timeout=_number("GEOVR_S3_TIMEOUT_S", READ_TIMEOUT_S),
+        max_pool_connections=2 * CONNECTIONS,
     )
-    if "@" in urlsplit(client.meta.endpoint_url).netloc:
+    try:
+        client = boto3.client("s3", config=config)
+    except ValueError:  # it tells the address, in which a password may be
+        raise UserError(
+            "AWS_ENDPOINT_URL (or endpoint_url of the AWS profile) is no address; give it as"
+            " https://host:port"
+        ) from None
+    except BotoCoreError as error:
+        raise UserError(f"S3: {error}; correct AWS_PROFILE or the AWS configuration") from error
+    if "@" in client.meta.endpoint_url:
         # botocore tells the address in its messages
         raise UserError(
             "AWS_ENDPOINT_URL (or endpoint_url of the AWS profile) holds a user or password; give"

@@ -136,10 +136,13 @@ def test_a_store_with_a_password_in_its_address_is_refused(uri: str) -> None:
 
 
 @pytest.mark.fault(52)
+@pytest.mark.parametrize(
+    "endpoint", [f"http://me:{ADDRESS}@127.0.0.1:1", f"http://me:{ADDRESS}/x@127.0.0.1:1"]
+)
 def test_an_endpoint_with_a_password_in_its_address_is_refused(
-    monkeypatch: pytest.MonkeyPatch,
+    endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://me:{ADDRESS}@127.0.0.1:1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     with pytest.raises(UserError, match=r"AWS_ENDPOINT_URL .* holds a user or password") as told:
         Store.open("s3://bucket/store")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,7 +126,8 @@ def _missing(workspace: Workspace, proxy: FaultyS3) -> None:
     clips = pd.read_parquet(workspace.root / "artifacts/clips/index.parquet")
     key = clips[clips["split"] == "train"].iloc[0]["object_key"]
     store.remove(key)
-    workspace.params({"train": {"steps": 7, "disk_cache_gb": 0}})
+    shutil.rmtree(workspace.root / ".geovr/cache")
+    workspace.params({"train": {"steps": 7}})
     told = run(workspace, stages["train"], "stormy", code=1)
     assert f"LostObject: s3://{BUCKET}/stormy/{key}: no such object" in told
 
