@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from geovr import tracking
 from geovr.errors import StoreError, UserError
 from geovr.storage import Store
 from infra.local import postgres
@@ -161,3 +163,19 @@ def test_a_server_that_tells_secrets_back_is_not_quoted(monkeypatch: pytest.Monk
             Store.open("s3://bucket/store").get("key")
     assert told.value.__cause__ is None and told.value.__suppress_context__
     assert "canary" not in str(told.value) and urlsplit(proxy.url).port
+
+
+@pytest.mark.fault(52)
+def test_a_password_in_the_address_of_mlflow_goes_where_mlflow_expects_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:{ADDRESS}%21@127.0.0.1:1/x")
+    assert tracking.tracking_uri() == "http://127.0.0.1:1/x" == os.environ["MLFLOW_TRACKING_URI"]
+    assert os.environ["MLFLOW_TRACKING_USERNAME"] == "me"
+    assert os.environ["MLFLOW_TRACKING_PASSWORD"] == f"{ADDRESS}!"
+    with pytest.raises(Exception, match=r"127\.0\.0\.1") as told:
+        tracking.ping(1)
+    assert ADDRESS not in str(told.value)

@@ -405,7 +405,7 @@ def test_pauses_are_drawn_and_their_bound_grows(place: Place) -> None:
     """As the server sees it: many clients that failed at once don't come back at once."""
     keys = [f"key{number}" for number in range(8)]
     stores = [Store.open(place.store.uri) for _ in keys]
-    left = dict.fromkeys(keys, 4)
+    left = dict.fromkeys(keys, 3)
 
     def plan(asked: Asked) -> Fault | None:
         name = asked.key.rpartition("/")[2]
