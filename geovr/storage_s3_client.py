@@ -5,8 +5,10 @@ Credentials and endpoint come from the environment, as AWS's own programs have t
 
 from __future__ import annotations
 
+import functools
 import os
 import random
+import threading
 from typing import Any
 
 from geovr.errors import UserError
@@ -18,6 +20,11 @@ ATTEMPTS = 7
 READ_TIMEOUT_S = 60.0
 """Without a byte from the server; GEOVR_S3_TIMEOUT_S says another number."""
 _MOST_PAUSE_S = 20.0
+_IDENTITY = (
+    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE",
+    "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL",
+)  # fmt: skip
+_LOCK = threading.Lock()
 _ALTERED = ("BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch",
             "IncompleteBody")  # fmt: skip
 """What a server says when other or fewer bytes arrive than were sent."""
@@ -42,6 +49,14 @@ def _again(response: tuple[Any, dict[str, Any]] | None, attempts: int, **_: Any)
     return pause_s(attempts) if passes else None
 
 
+@functools.cache
+def _session(*identity: str | None) -> Any:
+    """A session keeps the credentials that it saw first: one for each set of variables."""
+    import boto3
+
+    return boto3.Session()
+
+
 def s3_client() -> Any:
     """A client that asks again, with pauses that are drawn and grow, what may pass by itself.
 
@@ -49,7 +64,6 @@ def s3_client() -> Any:
         UserError: for an endpoint that is none or has a password in it, a profile that is missing,
             or a number that is none.
     """
-    import boto3
     from botocore.config import Config as BotoConfig
     from botocore.exceptions import BotoCoreError
 
@@ -60,7 +74,9 @@ def s3_client() -> Any:
         max_pool_connections=2 * CONNECTIONS,
     )
     try:
-        client = boto3.client("s3", config=config)
+        with _LOCK:  # a session is not for several threads
+            session = _session(*(os.environ.get(name) for name in _IDENTITY))
+            client = session.client("s3", config=config)
     except ValueError:  # it tells the address, in which a password may be
         raise UserError(
             "AWS_ENDPOINT_URL (or endpoint_url of the AWS profile) is no address; give it as"
