@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from geovr import distributed
 from geovr.artifacts import Artifact, Kind, Manifest
 from geovr.config import Config, digest
-from geovr.errors import GateRefused, StoreError, UserError
+from geovr.errors import GateRefused, LostObject, StoreError, UserError
 from geovr.storage import Store, write_atomic
 
 log = logging.getLogger("geovr")
@@ -60,11 +60,11 @@ class Kept:
         """A file of the artifact as the newest run left it.
 
         Raises:
-            StoreError: when it was not kept or is damaged.
+            LostObject: when it was not kept or is damaged.
         """
         sha256 = self.runs[-1].manifest.files.get(name)
         if sha256 is None or not _is_kept(name):
-            raise StoreError(f"{name}: no file of that {self.runs[-1].manifest.kind}")
+            raise LostObject(f"{name}: no file of that {self.runs[-1].manifest.kind}")
         return self.store.get(_file_key(sha256), sha256)
 
     def open(self, cls: type[A], directory: Path) -> A:

@@ -15,22 +15,24 @@ from functools import cached_property
 from typing import Any
 
 from geovr.errors import StoreError, UserError
+from geovr.storage_s3_client import CONNECTIONS, s3_client
 from geovr.storage_s3_failures import (
-    ATTEMPTS,
+    arriving,
+    asked_again,
     failures_named,
     names_failures,
-    with_body_retried,
+    pause,
 )
 
 RANGE_BYTES = 8 << 20
 """Of one ranged read: S3 gives one connection about 90 MB/s, whatever the object's size."""
-_CONNECTIONS = 8
-"""Reads or writes of one object at once; AWS advises 8 to 16 for 10 Gbit/s."""
 MULTIPART_BYTES = 64 << 20
 """What is longer is written in parts."""
 _PART_BYTES = 16 << 20
+_PAGE_KEYS = 1000
+"""Of a listing; S3 gives no more."""
 _CONFLICTS = 5
-"""How often S3 is asked again when another writer of the same key has not ended yet."""
+"""How often S3 is asked when another writer of the same key has not ended yet."""
 _MISSING = ("NoSuchKey", "404")
 
 
@@ -38,33 +40,15 @@ class _Changed(Exception):
     """The object was replaced between two of its ranges."""
 
 
-def _s3_client() -> Any:
-    import boto3
-    from botocore.config import Config as BotoConfig
-
-    return boto3.client(
-        "s3",
-        config=BotoConfig(
-            retries={"max_attempts": ATTEMPTS, "mode": "standard"},
-            connect_timeout=10,
-            read_timeout=60,
-            max_pool_connections=2 * _CONNECTIONS,
-        ),
-    )
-
-
-def credentials_source() -> str | None:
-    """Where boto3 finds credentials (env, shared-credentials-file, a role), None without any."""
-    import boto3
-
-    found = boto3.Session().get_credentials()
-    return None if found is None else str(found.method)
-
-
 def _split_s3(uri: str) -> tuple[str, str]:
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     if not bucket:
         raise UserError(f"{uri}: an S3 URI reads s3://bucket/prefix")
+    if "@" in bucket:  # it would be told in manifests and messages
+        raise UserError(
+            f"s3://***@{bucket.rpartition('@')[2]}: holds a user or password; an S3 URI reads"
+            " s3://bucket/prefix, and credentials come from the environment"
+        )
     return bucket, prefix.strip("/")
 
 
@@ -74,17 +58,19 @@ class S3Backend:
     Goes to another process as its URI alone: a client can't, and a secret must not.
     """
 
+    readings = 3
+
     def __init__(self, uri: str) -> None:
         self.bucket, self.prefix = _split_s3(uri)
         self.uri = f"s3://{self.bucket}/{self.prefix}".rstrip("/")
-        self.client = _s3_client()
+        self.client = s3_client()
 
     def __reduce__(self) -> tuple[type[S3Backend], tuple[str]]:
         return S3Backend, (self.uri,)
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="geovr-s3")
+        return ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="geovr-s3")
 
     def _key(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key
@@ -100,20 +86,24 @@ class S3Backend:
     def _put_in_parts(self, key: str, data: bytes) -> None:
         from boto3.s3.transfer import TransferConfig
 
-        # a part that fails for good aborts the upload; of a killed process parts stay that nobody
-        # sees but the bill, which a lifecycle rule of the bucket (AbortIncompleteMultipartUpload)
-        # removes
-        self.client.upload_fileobj(
-            io.BytesIO(data),
-            self.bucket,
-            self._key(key),
-            ExtraArgs={"ChecksumAlgorithm": "SHA256"},
-            Config=TransferConfig(
-                multipart_threshold=MULTIPART_BYTES,
-                multipart_chunksize=_PART_BYTES,
-                max_concurrency=_CONNECTIONS,
-            ),
-        )
+        def upload() -> None:
+            # a part that fails for good aborts the upload; of a killed process parts stay that
+            # nobody sees but the bill, which a lifecycle rule of the bucket
+            # (AbortIncompleteMultipartUpload) removes
+            self.client.upload_fileobj(
+                io.BytesIO(data),
+                self.bucket,
+                self._key(key),
+                ExtraArgs={"ChecksumAlgorithm": "SHA256"},
+                Config=TransferConfig(
+                    multipart_threshold=MULTIPART_BYTES,
+                    multipart_chunksize=_PART_BYTES,
+                    max_concurrency=CONNECTIONS,
+                ),
+            )
+
+        # an upload whose end was not answered may be gone when it is ended a second time
+        asked_again(upload, "NoSuchUpload")
 
     def _put(self, key: str, data: bytes, **conditions: str) -> None:
         checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
@@ -127,10 +117,14 @@ class S3Backend:
 
     @names_failures
     def write_new(self, key: str, data: bytes) -> bool:
-        """One PUT that fails when there is an object; tells whether it wrote."""
+        """One PUT that fails when there is an object; tells whether it wrote.
+
+        Raises:
+            StoreError: when another writer of the key doesn't end.
+        """
         from botocore.exceptions import ClientError
 
-        for _ in range(_CONFLICTS):
+        for attempt in range(1, _CONFLICTS + 1):
             try:
                 self._put(key, data, IfNoneMatch="*")
                 return True
@@ -139,9 +133,20 @@ class S3Backend:
                 if code in ("PreconditionFailed", "412"):
                     return False
                 if code in ("NotImplemented", "501"):
-                    break  # a store without conditions; the later of two writers wins there
-                if code not in ("ConditionalRequestConflict", "409"):
+                    return self._write_if_missing(key, data)
+                if code not in ("ConditionalRequestConflict", "OperationAborted", "409"):
                     raise
+            if attempt < _CONFLICTS:
+                pause(attempt)
+        raise StoreError(
+            f"{self.uri}/{key}: ConditionalRequestConflict: another writer has not ended in"
+            f" {_CONFLICTS} tries; find out who writes it, then run the same command again"
+        )
+
+    def _write_if_missing(self, key: str, data: bytes) -> bool:
+        """For a store without conditions: of two writers at the same moment the later wins."""
+        if self.size(key) is not None:
+            return False
         self.write(key, data)
         return True
 
@@ -195,9 +200,10 @@ class S3Backend:
 
         def get() -> tuple[bytes, dict[str, Any]]:
             answer = self.client.get_object(Bucket=self.bucket, Key=self._key(key), **how)
-            return bytes(answer["Body"].read()), answer
+            with arriving():
+                return bytes(answer["Body"].read()), answer
 
-        return with_body_retried(get)
+        return asked_again(get)
 
     @names_failures
     def size(self, key: str) -> int | None:
@@ -227,7 +233,7 @@ class S3Backend:
 
     def _listed(self, prefix: str) -> Iterator[dict[str, Any]]:
         pages = self.client.get_paginator("list_objects_v2").paginate(
-            Bucket=self.bucket, Prefix=self._key(prefix)
+            Bucket=self.bucket, Prefix=self._key(prefix), PaginationConfig={"PageSize": _PAGE_KEYS}
         )
         with failures_named(f"{self.uri}/{prefix}"):
             for page in pages:
@@ -236,7 +242,13 @@ class S3Backend:
     @names_failures
     def remove(self, key: str) -> None:
         """Delete an object; a missing one is fine."""
-        self.client.delete_object(Bucket=self.bucket, Key=self._key(key))
+        from botocore.exceptions import ClientError
+
+        try:
+            self.client.delete_object(Bucket=self.bucket, Key=self._key(key))
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _MISSING:
+                raise
 
     @names_failures
     def remove_partial(self, prefix: str) -> None:
@@ -253,6 +265,13 @@ class S3Backend:
                 return  # a bucket's lifecycle rule does it there
             raise
         for upload in uploads:
-            self.client.abort_multipart_upload(
-                Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
-            )
+            self._abort(upload["Key"], upload["UploadId"])
+
+    def _abort(self, key: str, upload: str) -> None:
+        from botocore.exceptions import ClientError
+
+        try:
+            self.client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in ("NoSuchUpload", "404"):
+                raise  # else the first try did it, and its answer was lost

@@ -1,20 +1,23 @@
 """What may fail between here and an S3 server: asked again, or told with the object and a remedy.
 
-botocore retries a request that fails; what fails while a body arrives is retried here.
+The client asks again when a request fails (storage_s3_client.py), and what fails while a body
+arrives is asked again here.
 """
 
 from __future__ import annotations
 
+import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from geovr.errors import StoreError
+from geovr.storage_s3_client import most_attempts, pause_s
 
-ATTEMPTS = 6
-"""Of a request and of a body, each."""
+_HIDDEN = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _RIGHTS = "check the credentials and what they may do there"
 _REMEDIES = {
     "NoSuchBucket": "create that bucket, or correct the URI",
@@ -39,6 +42,59 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
+class BodyLost(Exception):
+    """An answer whose body didn't arrive whole; the cause says how."""
+
+
+@contextmanager
+def arriving() -> Iterator[None]:
+    """Around the reading of a body: after a request was answered, botocore asks no more."""
+    from botocore.exceptions import (
+        ConnectionClosedError,
+        FlexibleChecksumError,
+        IncompleteReadError,
+        ReadTimeoutError,
+        ResponseStreamingError,
+    )
+
+    try:
+        yield
+    except (
+        ConnectionClosedError,
+        FlexibleChecksumError,
+        IncompleteReadError,
+        ReadTimeoutError,
+        ResponseStreamingError,
+    ) as error:
+        raise BodyLost from error
+
+
+def asked_again(call: Callable[[], _R], *passing: str) -> _R:
+    """Call until no body is lost on its way, each time later, so often and no more.
+
+    Args:
+        call: what is to be done.
+        passing: codes of S3 with which it is worth doing again, too.
+    """
+    from botocore.exceptions import ClientError
+
+    for attempt in range(1, most_attempts()):
+        try:
+            return call()
+        except BodyLost:
+            pass
+        except ClientError as error:
+            if error.response["Error"].get("Code") not in passing:
+                raise
+        pause(attempt)
+    return call()
+
+
+def pause(attempt: int) -> None:
+    """Wait before the next try."""
+    time.sleep(pause_s(attempt))
+
+
 @contextmanager
 def failures_named(uri: str) -> Iterator[None]:
     """A failure of S3 that trying again has not healed, as an error that names the object.
@@ -51,11 +107,23 @@ def failures_named(uri: str) -> Iterator[None]:
 
     try:
         yield
-    except (BotoCoreError, Boto3Error, ClientError) as error:
+    except (BotoCoreError, Boto3Error, ClientError, BodyLost) as failure:
+        error = failure.__cause__ if isinstance(failure, BodyLost) else failure
         code = type(error).__name__
         if isinstance(error, ClientError):
             code = str(error.response["Error"].get("Code", code))
-        raise StoreError(f"{uri}: {code}: {error}; {_REMEDIES.get(code, _LATER)}") from error
+        told = f"{uri}: {code}: {error}; {_REMEDIES.get(code, _LATER)}"
+        # a server's message may hold what it was sent, and so would the cause in a traceback
+        shown = _hidden(told)
+        raise StoreError(shown) from (error if shown == told else None)
+
+
+def _hidden(text: str) -> str:
+    """Without secrets of the environment, and without passwords in addresses."""
+    for name in _HIDDEN:
+        if secret := os.environ.get(name):
+            text = text.replace(secret, "***")
+    return re.sub(r"(\w+://)[^/@\s]+@", r"\1***@", text)
 
 
 def names_failures(
@@ -69,27 +137,3 @@ def names_failures(
             return method(self, key, *args, **kwargs)
 
     return named
-
-
-def with_body_retried(
-    get: Callable[[], tuple[bytes, dict[str, Any]]],
-) -> tuple[bytes, dict[str, Any]]:
-    """A lost connection or a short body is no answer: ask again, each time later."""
-    from botocore.exceptions import (
-        ConnectionClosedError,
-        IncompleteReadError,
-        ReadTimeoutError,
-        ResponseStreamingError,
-    )
-
-    for attempt in range(1, ATTEMPTS):
-        try:
-            return get()
-        except (
-            ConnectionClosedError,
-            IncompleteReadError,
-            ReadTimeoutError,
-            ResponseStreamingError,
-        ):
-            time.sleep(0.1 * 2**attempt)
-    return get()

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from geovr import distributed
 from geovr.errors import GateRefused, Interrupted, UserError
@@ -31,8 +32,21 @@ _MAX_TAG = 4000
 
 
 def tracking_uri() -> str:
-    """MLFLOW_TRACKING_URI, or a database in the work directory."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"
+    """MLFLOW_TRACKING_URI, or a database in the work directory.
+
+    User and password of a server's address go to the variables where MLflow expects them: it tells
+    the address in its output and its errors.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    if not uri:
+        return f"sqlite:///{home() / 'mlflow.db'}"
+    parts = urlsplit(uri)
+    if parts.scheme in ("http", "https") and "@" in parts.netloc:
+        os.environ.setdefault("MLFLOW_TRACKING_USERNAME", unquote(parts.username or ""))
+        os.environ.setdefault("MLFLOW_TRACKING_PASSWORD", unquote(parts.password or ""))
+        uri = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        os.environ["MLFLOW_TRACKING_URI"] = uri
+    return uri
 
 
 def ping(timeout_s: float = 5.0) -> str:
@@ -53,6 +67,8 @@ def ping(timeout_s: float = 5.0) -> str:
 def client() -> Any:
     """An MLflow client on the tracking URI."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # to stdout, which is for --json
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     # whoever can wait does so himself; the others want to know soon
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")

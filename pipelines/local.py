@@ -14,14 +14,17 @@ from rich.console import Console
 from rich.table import Table
 
 from geovr.artifacts import Artifact, EvalReport, ModelVersion
-from geovr.errors import GateRefused, Interrupted, UserError
+from geovr.errors import GateRefused, Interrupted, StoreError, UserError
 from geovr.evaluation.report import render_table
 from geovr.stages import STAGES
 from geovr.stages.evaluate import load_scores
-from geovr.tracking import tracking_uri
+from geovr.tracking import redacted, tracking_uri
 from pipelines.training import make_pipeline
 
-_ERRORS = {"UserError": UserError, "GateRefused": GateRefused, "Interrupted": Interrupted}
+_ERRORS = {
+    "UserError": UserError, "GateRefused": GateRefused, "Interrupted": Interrupted,
+    "StoreError": StoreError, "LostObject": StoreError,
+}  # fmt: skip
 
 
 def run_local(parameters: dict[str, str], root: Path) -> None:
@@ -32,7 +35,7 @@ def run_local(parameters: dict[str, str], root: Path) -> None:
         root: where the runner keeps what stages hand on.
 
     Raises:
-        UserError, GateRefused, Interrupted: what the red stage raised.
+        UserError, GateRefused, Interrupted, StoreError: what the red stage raised.
     """
     from kfp import local
 
@@ -108,4 +111,6 @@ def _print_result(console: Console, outcomes: dict[str, dict[str, Any]]) -> None
         console.print(f"  {name}: {outcomes[name]['output']}/report.html", soft_wrap=True)
     console.print(f"  scores: {outcomes['evaluate']['output']}/table.md", soft_wrap=True)
     console.print(f"  model: {version['source']}", soft_wrap=True)
-    console.print(f"  runs: mlflow ui --backend-store-uri {tracking_uri()}", soft_wrap=True)
+    console.print(
+        f"  runs: mlflow ui --backend-store-uri {redacted(tracking_uri())}", soft_wrap=True
+    )

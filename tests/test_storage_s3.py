@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.server import ThreadedMotoServer
 
-from geovr import storage_s3, storage_s3_failures
+from geovr import storage_s3, storage_s3_client, storage_s3_failures
 from geovr.errors import StoreError
 from geovr.storage import S3Backend, Store
 from tests.slow_proxy import Network, slow_proxy
@@ -141,7 +141,7 @@ def test_a_network_that_stays_away_is_an_error_after_bounded_tries(
     backend.client.close()
     with pytest.raises(StoreError, match=r"object: .*(broken|ncomplete|closed|timeout)"):
         backend.read("object")
-    assert len(seen) == storage_s3_failures.ATTEMPTS
+    assert len(seen) == storage_s3_client.ATTEMPTS
 
 
 def test_a_long_object_is_written_in_parts_that_carry_their_sha256(

@@ -34,7 +34,7 @@ def store(needs: Needs) -> str:
 
 def s3_credentials(needs: Needs) -> str:
     """Where credentials come from; never what they are."""
-    from geovr.storage_s3 import credentials_source
+    from geovr.storage_s3_client import credentials_source
 
     source = credentials_source()
     if source is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from geovr.artifacts import ClipSet
 from geovr.data.fingerprint import VERSION, fingerprint
-from geovr.errors import StoreError, UserError
+from geovr.errors import LostObject, UserError
 from geovr.leakage.scenes import scene_name
 from geovr.progress import tracked
 from geovr.storage import is_s3, sha256_file
@@ -88,7 +88,7 @@ def fingerprints(
     def look(row: Any) -> tuple[str, ...] | None:
         try:
             return tuple(fingerprint(read_clip(store, row).frames_THWC))
-        except (StoreError, BrokenObject) as error:
+        except (LostObject, BrokenObject) as error:
             tell(f"{row.clip_id}: what it shows can't be compared: {error}")
             return None
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from geovr import records
 from geovr.artifacts import Checkpoint, ClipSet, EvalReport
-from geovr.errors import StoreError
+from geovr.errors import LostObject
 from geovr.leakage.holdings import of_clips
 from geovr.leakage.likeness import LikenessConfig
 from geovr.leakage.overlap import Overlap, compare
@@ -73,7 +73,7 @@ def leakage(checkpoint: Checkpoint, evaluation: EvalReport, limits: LikenessConf
                 if kept is None:
                     return Leakage(None, f"no record of the {what} clips in {', '.join(uris)}")
                 sides.append(kept.open(ClipSet, Path(scratch) / what))
-            except StoreError as error:
+            except LostObject as error:
                 return Leakage(None, f"the record of the {what} clips can't be read: {error}")
         train = of_clips(sides[0], "train", "training clips")
         return Leakage(compare(train, of_clips(sides[1], "test", "test clips"), limits, "register"))

@@ -133,11 +133,11 @@ def _clip_fault(row: Any, clip: Any) -> str:
 def _measure(store: Store, row: Any, clip: Any) -> tuple[dict[str, Any] | None, str]:
     """Columns of one clip's targets, or why they can't be had."""
     from geovr.data.targets import read_targets
-    from geovr.storage import StoreError
+    from geovr.errors import LostObject
 
     try:
         return _columns(read_targets(store, row), clip), ""
-    except StoreError as error:
+    except LostObject as error:  # a store that fails says nothing about the data
         return None, str(error)
     except (ValueError, KeyError, IndexError) as error:
         # a tensor is missing or empty

@@ -19,9 +19,9 @@ from geovr.data.clips import Clip, read_clip
 from geovr.data.objects import BrokenObject, unseal
 from geovr.data.target_format import TargetFormat
 from geovr.data.targets import CODE_VERSION, GeometryTargets, encode
-from geovr.errors import GateRefused, Interrupted, UserError
+from geovr.errors import GateRefused, Interrupted, LostObject, UserError
 from geovr.progress import Progress
-from geovr.storage import Store, StoreError, sha256_bytes
+from geovr.storage import Store, sha256_bytes
 from geovr.teachers.base import Teacher, TeacherError
 
 log = logging.getLogger("geovr")
@@ -141,7 +141,7 @@ class Extraction:
                 return Found(key, _renamed(known, row))
         try:
             data = self.store.get(key)
-        except StoreError:
+        except LostObject:  # a store that fails is no reason to ask the teacher again
             return Found(key, None)
         if known is not None and sha256_bytes(data) == known["object_sha256"]:
             return Found(key, _renamed(known, row))

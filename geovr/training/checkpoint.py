@@ -18,9 +18,9 @@ from typing import Any
 import torch
 
 from geovr import distributed
-from geovr.errors import UserError
+from geovr.errors import LostObject, StoreError, UserError
 from geovr.model.geovr import GeoVR
-from geovr.storage import Store, StoreError
+from geovr.storage import Store
 from geovr.training.checkpoint_files import METADATA, StoreReader, StoreWriter, own_copies
 
 log = logging.getLogger("geovr")
@@ -176,7 +176,7 @@ class Checkpoints:
         for old in self._superfluous():
             try:
                 self.remove(old)
-            except OSError as error:
+            except (OSError, StoreError) as error:
                 log.warning("checkpoint of step %d can't be removed: %s", old, error)
 
     def _superfluous(self) -> list[int]:
@@ -189,7 +189,7 @@ class Checkpoints:
     def _score(self, step: int) -> float | None:
         try:
             score = self._manifest(step).get("score")
-        except (StoreError, ValueError):
+        except (LostObject, ValueError):
             return None
         return None if score is None else float(score)
 
@@ -217,7 +217,7 @@ class Checkpoints:
             if key.rpartition("/")[0] not in complete:
                 try:
                     self.store.remove(key)
-                except OSError as error:
+                except (OSError, StoreError) as error:
                     log.warning("%s can't be removed: %s", self.store.uri_of(key), error)
 
     def load_latest(self, model: GeoVR, optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
@@ -228,6 +228,7 @@ class Checkpoints:
 
         Raises:
             UserError: when it is of a model with other parameters.
+            StoreError: when the store doesn't answer: what can't be read now is not broken.
         """
         first = distributed.rank() == 0
         if first:
@@ -247,14 +248,19 @@ class Checkpoints:
     def _verify(self, step: int) -> tuple[dict[str, str], str]:
         """Digests of its files, and what is wrong with it; ranks share the reading."""
         files: dict[str, str] = {}
-        error = ""
+        broken = away = ""
         try:
             files = self._manifest(step)["files"]
             for name in sorted(files)[distributed.rank() :: distributed.world_size()]:
                 self.store.get(f"{self._step_prefix(step)}/{name}", files[name])
-        except (StoreError, ValueError) as broken:
-            error = str(broken)
-        return files, next((e for e in distributed.gather_objects(error) if e), "")
+        except (LostObject, ValueError) as error:
+            broken = str(error)
+        except StoreError as error:
+            away = str(error)
+        told = distributed.gather_objects((broken, away))
+        if away := next((reason for _, reason in told if reason), ""):
+            raise StoreError(away)
+        return files, next((reason for reason, _ in told if reason), "")
 
     def _manifest(self, step: int) -> dict[str, Any]:
         key = f"{self._step_prefix(step)}/manifest.json"

@@ -83,7 +83,9 @@ def start_s3(directory: Path, port: int, secret: str) -> S3:
         [
             program(), "server", f"-dir={data}", f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}", "-s3",
             f"-s3.port={port}", f"-s3.config={identities}", *ports, "-master.telemetry=false",
-            "-volume.max=20", "-master.volumeSizeLimitMB=64",
+            # their ports would be the same for every server of the machine
+            "-s3.port.iceberg=0", "-s3.port.lance=0", "-volume.max=20",
+            "-master.volumeSizeLimitMB=64",
         ],
         directory / "s3.log",
     )  # fmt: skip

@@ -52,7 +52,11 @@ LEVELS = {
 
 HOMES = {
     "mlflow": {"geovr/tracking.py", "geovr/model_registry.py"},
-    "boto3": {"geovr/storage_s3.py", "geovr/storage_s3_failures.py"},
+    "boto3": {
+        "geovr/storage_s3.py",
+        "geovr/storage_s3_client.py",
+        "geovr/storage_s3_failures.py",
+    },
     "dvc": {"geovr/storage.py"},
     "torchx": {"geovr/launch/"},
     "great_expectations": {"geovr/quality/expectations.py"},
