@@ -1,4 +1,4 @@
-"""`python -m pipelines compile | run --local`."""
+"""`python -m pipelines compile | run --local | reproduce`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import typer
 from geovr.cli import ParamsOption, SetOption, outcome, stopped
 from geovr.errors import UserError
 from geovr.progress import StderrHandler
+from pipelines.reproduce import reproduce
 
 app = typer.Typer(
     name="python -m pipelines",
@@ -87,6 +88,9 @@ def run_pipeline(
     from pipelines.local import run_local
 
     run_local(parameters, root)
+
+
+app.command()(reproduce)
 
 
 if __name__ == "__main__":
