@@ -115,8 +115,10 @@ def _show(console: Console, run: Recorded, again: Reproduction) -> None:
         console.print(f"training: Python {around.python}, {versions}, {around.machine}")
     console.print(
         f"parameters: {again.directory / 'params.yaml'}; relative paths are taken from here. It"
-        f" computes into {again.store}, and its model's and experiment's names end in -reproduced:"
-        " nothing of the run, and no champion, is changed."
+        f" computes into {again.store}"
+        + (f" and logs to {again.directory / 'mlflow.db'}" if again.waits else "")
+        + "; its model's and experiment's names end in -reproduced: nothing of the run, and no"
+        " champion, is changed."
     )
     console.print("command:")
     variables = [f"{name}={value}" for name, value in again.variables.items()]

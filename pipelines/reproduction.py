@@ -34,7 +34,9 @@ class Reproduction:
         command: arguments of `python -m pipelines`.
         waits: whether the command ends when the run does.
         images: stage -> image by digest, of what ran in images.
-        variables: of the command; equal bytes are promised for an equal number of threads.
+        variables: of the command, which has a tracking database of its own in the directory (a
+            server takes no version from this machine's disk); equal bytes are promised for an
+            equal number of threads.
     """
 
     directory: Path
@@ -84,7 +86,9 @@ def prepare(run: Recorded, directory: Path, into: str | None = None) -> Reproduc
     if not cluster:
         command += ("--root", str(directory / "kfp"))
     around = run.steps["train"].surroundings
-    variables = {}
+    variables: dict[str, str] = {}
+    if not cluster:
+        variables |= {"GEOVR_HOME": str(directory), "MLFLOW_TRACKING_URI": ""}
     if around is not None and around.threads is not None and not images:
         variables["OMP_NUM_THREADS"] = around.threads
     return Reproduction(directory, store, command, not cluster, images, variables)

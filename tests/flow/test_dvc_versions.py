@@ -137,6 +137,10 @@ def _again(earlier: Workspace, data: DataRepository, on_servers: Servers) -> Non
     # what was registered is a version of another model
     params = yaml.safe_load((again / "params.yaml").read_text())
     assert params["register"]["model_name"] == f"{MODEL}-reproduced"
-    assert ModelRegistry(f"{MODEL}-reproduced").version(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GEOVR_HOME", str(again))
+        patch.delenv("MLFLOW_TRACKING_URI")
+        assert ModelRegistry(f"{MODEL}-reproduced").version(1)
+    assert ModelRegistry(f"{MODEL}-reproduced").by_number(1) is None
     told = earlier.run(*command, shared=on_servers.variables, code=2)
     assert "holds a whole run already" in told and "--compare" in told

@@ -80,7 +80,7 @@ def test_what_is_printed_says_what_the_run_was(ran: Workspace) -> None:
     assert ran.manifest("clips")["content_digest"] in told
     assert "not in an image" in told and "seeds: train 42, evaluate" in told
     assert (
-        "OMP_NUM_THREADS=1 python -m pipelines run --local --params shown/params.yaml"
+        "GEOVR_HOME=shown MLFLOW_TRACKING_URI= OMP_NUM_THREADS=1 python -m pipelines run --local --params shown/params.yaml"
         " --root shown/kfp" in told
     )
     assert not (ran.root / "shown/store").exists() and not (ran.root / "shown/kfp").exists()
