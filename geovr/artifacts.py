@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -28,7 +29,10 @@ Kind = Literal["ClipSet", "TargetSet", "GateReport", "Checkpoint", "EvalReport",
 
 @functools.cache
 def git_sha() -> str:
-    """The commit of the code that runs, `-dirty` when changed; `unknown` outside a checkout."""
+    """The commit of the code that runs, `-dirty` when changed.
+
+    Outside a checkout GEOVR_GIT_SHA tells it, which images have; without that it is `unknown`.
+    """
     root = Path(__file__).parent
     try:
         sha = subprocess.run(
@@ -42,7 +46,7 @@ def git_sha() -> str:
             check=True,
         ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return os.environ.get("GEOVR_GIT_SHA") or "unknown"
     return f"{sha}-dirty" if dirty else sha
 
 

@@ -10,10 +10,13 @@ Runs that made the same thing lie side by side; nothing is written over.
 from __future__ import annotations
 
 import logging
+import os
+import platform
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -32,6 +35,27 @@ _NOT_KEPT = ("data_docs/", "report.html")
 """A gate's pages of every expectation, some megabytes; the page that records are read for."""
 
 
+_PACKAGES = ("av", "numpy", "peft", "torch", "torchvision", "transformers")
+"""Packages that have a say in what stages compute."""
+
+
+class Surroundings(Config):
+    """In what a stage ran, as far as that may decide what came out."""
+
+    image: str | None
+    """By digest, as GEOVR_IMAGE or `launch.image` says; None of what ran in no image."""
+    cluster: bool
+    """Whether in a pod of Kubernetes."""
+    processes: int
+    python: str
+    machine: str
+    """Architecture of the processor."""
+    threads: str | None
+    """OMP_NUM_THREADS, where it was set."""
+    packages: dict[str, str]
+    """Name -> version."""
+
+
 class Record(Config):
     """One run of one stage."""
 
@@ -42,6 +66,8 @@ class Record(Config):
     seconds: float
     """From the call of the stage to its artifact, starting processes included."""
     manifest: Manifest
+    surroundings: Surroundings | None = None
+    """None of runs of before this was kept."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +148,33 @@ def find(stores: Iterable[Store], kind: Kind, of: str) -> Kept | None:
     return None
 
 
+def surroundings(manifest: Manifest) -> Surroundings:
+    """In what the stage ran that wrote this manifest, told in the process that started it."""
+    launch = manifest.config.get("launch") or {}
+    scheduler, processes = launch.get("scheduler", "inline"), distributed.world_size()
+    if scheduler != "inline":
+        processes = launch["nodes"] * launch["processes_per_node"]
+    # the job's own image, which is not that of the step that launches it
+    job = launch.get("image") if scheduler in ("local_docker", "kubernetes") else None
+    versions = {name: _version(name) for name in _PACKAGES}
+    return Surroundings(
+        image=job or os.environ.get("GEOVR_IMAGE") or None,
+        cluster="KUBERNETES_SERVICE_HOST" in os.environ,
+        processes=processes,
+        python=platform.python_version(),
+        machine=platform.machine(),
+        threads=os.environ.get("OMP_NUM_THREADS"),
+        packages={name: version for name, version in versions.items() if version is not None},
+    )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
 def judged(inputs: dict[str, str]) -> str:
     """Under what a gate's report is found: its inputs, name -> content digest."""
     return digest(inputs)
@@ -139,7 +192,12 @@ def _keep(
         path = output / "manifest.json"
         manifest = Manifest.model_validate_json(path.read_bytes())
         record = Record(
-            stage=stage, status=status, began=began, seconds=round(seconds, 3), manifest=manifest
+            stage=stage,
+            status=status,
+            began=began,
+            seconds=round(seconds, 3),
+            manifest=manifest,
+            surroundings=surroundings(manifest),
         )
         place = Store.open(store)
         for name, sha256 in manifest.files.items():

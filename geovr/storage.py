@@ -11,12 +11,11 @@ import hashlib
 import logging
 import os
 import secrets
-import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -342,21 +341,27 @@ def localise(uri: str, directory: Path | None = None) -> Path:
 
 
 def fetch_dvc(repo: str, rev: str | None, path: str, target: Path) -> Path:
-    """Bring a path of a DVC repository at a revision to `target`, and give the place.
+    """Bring a path of a DVC repository at a revision to `target`, whole, and give the place.
 
     Raises:
         UserError: with DVC's own last line when it can't.
     """
-    if target.exists():
-        shutil.rmtree(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "dvc", "get", "--quiet", repo, path, "--out", str(target)]
-    if rev:
-        command += ["--rev", rev]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode != 0:
-        reason = (result.stderr.strip().splitlines() or ["no message"])[-1]
-        raise UserError(f"dvc: {repo} at {rev or 'HEAD'}, path {path}: {reason}")
+    with tempfile.TemporaryDirectory(prefix=".fetching-", dir=target.parent) as scratch:
+        place = Path(scratch) / "data"
+        command = [sys.executable, "-m", "dvc", "get", "--quiet", repo, path, "--out", str(place)]
+        if rev:
+            command += ["--rev", rev]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode != 0:
+            reason = (result.stderr.strip().splitlines() or ["no message"])[-1]
+            raise UserError(f"dvc: {repo} at {rev or 'HEAD'}, path {path}: {reason}")
+        with suppress(OSError):  # another process has put it there, or is about to
+            if target.exists():
+                target.rename(Path(scratch) / "before")
+            place.rename(target)
+    if not target.exists():
+        raise UserError(f"{target}: can't be written; give access there and run this again")
     return target
 
 

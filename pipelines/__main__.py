@@ -1,4 +1,4 @@
-"""`python -m pipelines compile | run --local | submit | schedule | status | cancel`."""
+"""`python -m pipelines compile | run | submit | schedule | status | cancel | reproduce`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from pipelines.client.watching import cancel, status
 from pipelines.cluster import read_cluster
 from pipelines.compiling import Resources
 from pipelines.images import read_images, stage_parameters
+from pipelines.reproduce import reproduce
 
 app = typer.Typer(
     name="python -m pipelines",
@@ -93,6 +94,7 @@ app.command()(submit)
 app.command()(schedule)
 app.command()(status)
 app.command()(cancel)
+app.command()(reproduce)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from geovr import tracking
+from geovr import data_version, tracking
 from geovr.artifacts import Checkpoint, ClipSet, git_sha
 from geovr.config import digest
 from geovr.model_registry import CHECKPOINT_TAG
@@ -74,6 +74,7 @@ def log_evaluation(
         PREDICTIONS_TAG: store.uri_of(details["predictions_key"]),
         "geovr.benchmark": str(details["benchmark_digest"]),
         "geovr.protocol": protocol,
+        **data_version.tags(data_version.of(clips)),
         "stage": "evaluate",
         "git_sha": git_sha(),
     }

@@ -7,7 +7,7 @@ depth, camera path and scale are kept beside them, and stand in the report's geo
 details of the EvalReport: key, benchmark_digest, benchmark (name), revision, protocol,
 protocol_digest, scoring, backend (its kind), coverage (answered, of), predictions_key,
 predictions_sha256, headline, over_constant, mlflow_run_id (the training's run), evaluation_run_id
-(its own; see evaluation/tracked.py).
+(its own; see evaluation/tracked.py), dvc (of the clips).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from geovr import data_version
 from geovr.artifacts import Checkpoint, ClipSet, EvalReport, start_output
 from geovr.config import StageConfig
 from geovr.evaluation.asking import AskConfig, Plan, ensure_answers, plan
@@ -151,6 +152,7 @@ def _report(
         "headline": scores.headline.score.mean,
         "over_constant": scores.headline.over_constant.mean,
         "mlflow_run_id": checkpoint.manifest.details["mlflow_run_id"],
+        "dvc": data_version.of(clips),
     }
     details["evaluation_run_id"] = log_evaluation(
         config.experiment,

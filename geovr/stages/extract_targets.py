@@ -5,7 +5,7 @@ rerun asks the teacher about what is new only. Under torchrun the ranks share wh
 by its cost.
 
 details of the TargetSet: teacher (its card), teacher_key, teacher_calls (clips that the teacher was
-asked about), reused, feature_dim, feature_grid and depth_size of the first clip.
+asked about), reused, dvc, feature_dim, feature_grid and depth_size of the first clip.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
+from geovr import data_version
 from geovr.artifacts import ClipSet, TargetSet, start_output
 from geovr.config import StageConfig
 from geovr.data.target_format import TargetFormat
@@ -79,7 +80,7 @@ def extract_targets(config: ExtractTargetsConfig, *, clips: ClipSet, output: Pat
     from geovr.teachers.extraction import Extraction
 
     rows = _wanted(config, clips)
-    store, teacher = Store.open(config.store), _make_teacher(config)
+    store, teacher = Store.open(config.store), _make_teacher(config, clips)
     known = _known(output, store)
     job = Extraction(teacher, config.format, clips.store, store, known, config.reuse_check)
     with distributed.process_group(timeout_s=_WEEK_S):
@@ -138,10 +139,15 @@ def _share(job: Extraction, rows: list[Any]) -> list[Made]:
     return done + [one for part in distributed.gather_objects(made) for one in part]
 
 
-def _make_teacher(config: ExtractTargetsConfig) -> Teacher:
+def _make_teacher(config: ExtractTargetsConfig, clips: ClipSet) -> Teacher:
     from geovr.teachers.make import make_teacher
 
-    return make_teacher(getattr(config, config.teacher))
+    settings = getattr(config, config.teacher)
+    if isinstance(settings, OracleConfig):
+        key = "extract_targets.oracle.ground_truth"
+        place = data_version.beside(key, settings.ground_truth, clips)
+        settings = settings.model_copy(update={"ground_truth": place})
+    return make_teacher(settings)
 
 
 def _write(
@@ -175,6 +181,7 @@ def _write(
         details={
             "teacher": job.teacher.card.model_dump(),
             "teacher_key": job.teacher_key,
+            "dvc": data_version.of(clips),
             "teacher_calls": len(done) - reused,
             "reused": reused,
             "feature_dim": job.teacher.feature_dim,

@@ -3,7 +3,7 @@
 Every input is used, or put aside by name with a reason; the counts add up. Clip objects are named
 by the video's bytes and the sampler, so a rerun decodes only what is new.
 
-details of the ClipSet: sampler, sampler_key, dvc, window (start, end), benchmark (name, revision,
+details of the ClipSet: sampler, sampler_key, dvc (see data_version.py), window (start, end), benchmark (name, revision,
 number of questions), protocol, fingerprint, decoded, reused.
 """
 
@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from geovr import data_version
 from geovr.artifacts import ClipSet
-from geovr.config import digest
 from geovr.data.questions import Question
 from geovr.errors import UserError
 from geovr.ingesting.config import BenchmarkSource, DvcSource, IngestConfig, sampler_key
@@ -24,7 +24,7 @@ from geovr.ingesting.decoding import decode_all
 from geovr.ingesting.joining import files_of_clips, join, labels, put_aside
 from geovr.ingesting.window import resolved
 from geovr.ingesting.writing import pass_on, write
-from geovr.storage import Store, dvc_pointer, fetch_dvc, is_s3
+from geovr.storage import Store, dvc_pointer, is_s3
 
 __all__ = ["BenchmarkSource", "DvcSource", "IngestConfig", "ingest", "sampler_key"]
 
@@ -92,10 +92,7 @@ def _fetch(config: IngestConfig) -> tuple[Path | None, dict[str, Any] | None]:
     if config.dvc is None:
         local = config.videos if config.videos and not is_s3(config.videos) else None
         return None, dvc_pointer(Path(local).resolve()) if local else None
-    name = digest(config.dvc.model_dump())[:16]
-    place = Path(".geovr/cache/dvc") if is_s3(config.store) else Path(config.store) / "cache/dvc"
-    target = fetch_dvc(config.dvc.repo, config.dvc.rev, config.dvc.path, place / name)
-    return target, config.dvc.model_dump()
+    return data_version.fetch(config.dvc.repo, config.dvc.rev, config.dvc.path, config.store)
 
 
 def _below(root: Path | None, path: str) -> str:

@@ -5,7 +5,7 @@ fails; a refused promotion is a recorded decision, not an error. report.html sho
 
 decision.json has the numbers behind the decision, MODEL_CARD.md tells people what the version is.
 
-details of the ModelVersion: name, version, decision, reason, champion, source, leakage.
+details of the ModelVersion: name, version, decision, reason, champion, source, leakage, dvc.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def register(
     Raises:
         UserError: when the report is of another checkpoint.
     """
-    from geovr import lineage, promotion
+    from geovr import data_version, lineage, promotion
     from geovr.errors import UserError
     from geovr.leakage import registration
     from geovr.model_registry import CHALLENGER, CHAMPION, ModelRegistry
@@ -72,7 +72,7 @@ def register(
         "geovr.teacher": str(teacher.get("name")),
         "geovr.teacher_license": str(teacher.get("license")),
         **lineage.tags(parts),
-        "geovr.dvc": json.dumps(trained.get("dvc"), sort_keys=True),
+        **data_version.tags(data_version.of(checkpoint)),
         "geovr.mean_score": f"{evaluated['headline']:.4f}",
         promotion.PROFILE_TAG: str(config.require_commercial_use).lower(),
         promotion.BENCHMARK_TAG: evaluated["benchmark_digest"],
@@ -101,6 +101,7 @@ def register(
         "champion": champion.number if champion else None,
         "source": source,
         "leakage": leak.tag,
+        "dvc": data_version.of(checkpoint),
     }
     directory = start_output(output)
     write_atomic(directory / "report.json", (json.dumps(details, indent=2) + "\n").encode())

@@ -169,8 +169,10 @@ def _lineage(config: TrainConfig, targets: TargetSet) -> list[Part]:
 def _log_inputs(
     run: Any, config: TrainConfig, clips: ClipSet, targets: TargetSet, parent: str | None
 ) -> None:
-    from geovr import tracking
+    from geovr import data_version, tracking
 
+    version = data_version.of(clips)
+    run.set_tags(data_version.tags(version))
     if parent is not None:
         # also of a run that was there before: a sweep may come by a training that is done
         run.set_tags({tracking.PARENT_TAG: parent})
@@ -179,9 +181,8 @@ def _log_inputs(
         nested = value if isinstance(value, dict) else None
         dump |= {f"{name}.{k}": v for k, v in nested.items()} if nested else {name: value}
     run.log_params(dump)
-    dvc = clips.manifest.details.get("dvc") or {}
     for name, artifact, tags in (
-        ("clips", clips, {f"dvc_{k}": str(v) for k, v in dvc.items()}),
+        ("clips", clips, {f"dvc_{k}": str(v) for k, v in (version or {}).items()}),
         ("targets", targets, {"teacher": json.dumps(targets.manifest.details.get("teacher"))}),
     ):
         run.log_dataset(name, artifact.manifest.store, artifact.digest, "training", tags)

@@ -14,7 +14,9 @@ class OracleConfig(Config):
     """Where ground truth lies, and the shape of what is said about it."""
 
     ground_truth: str = Field(
-        ..., description="Directory or s3:// prefix with <scene>.safetensors of `geovr simulate`."
+        ...,
+        description="Directory or s3:// prefix with <scene>.safetensors of `geovr simulate`;"
+        " dvc:PATH is below ingest.dvc.path, at the clips' own commit.",
     )
     feature_dim: int = Field(64, gt=0, description="Channels of each level.")
     feature_cell: int = Field(16, gt=0, description="Pixels a feature covers, down and across.")

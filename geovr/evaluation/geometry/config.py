@@ -12,8 +12,9 @@ class GeometryConfig(Config):
 
     ground_truth: str | None = Field(
         None,
-        description="Directory or s3:// prefix with <scene>.safetensors of `geovr simulate`; null:"
-        " geometry is not measured.",
+        description="Directory or s3:// prefix with <scene>.safetensors of `geovr simulate`;"
+        " dvc:PATH is below ingest.dvc.path, at the clips' own commit; null: geometry is not"
+        " measured.",
     )
     clips: int = Field(
         0, ge=0, description="Most clips, evenly spread over the benchmark's; 0: all of them."

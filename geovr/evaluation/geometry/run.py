@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geovr import distributed
+from geovr import data_version, distributed
 from geovr.artifacts import Checkpoint, ClipSet
 from geovr.config import canonical_json, digest
 from geovr.data.clips import read_clip
@@ -76,13 +76,15 @@ def prepare(
     """
     if config.ground_truth is None:
         return None
-    silent = _why_not(checkpoint, clips)
-    if silent is None and not is_s3(config.ground_truth) and not Path(config.ground_truth).is_dir():
-        raise UserError(
-            f"{_SETTING}: {config.ground_truth}: no such directory; give the ground_truth directory"
-            " that `geovr simulate` wrote, or null to measure no geometry"
-        )
-    place = Store.open(config.ground_truth)
+    silent, truth = _why_not(checkpoint, clips), config.ground_truth
+    if silent is None:
+        truth = data_version.beside(_SETTING, truth, clips)
+        if not is_s3(truth) and not Path(truth).is_dir():
+            raise UserError(
+                f"{_SETTING}: {truth}: no such directory; give the ground_truth directory that"
+                " `geovr simulate` wrote, or null to measure no geometry"
+            )
+    place = Store.open(truth)
     index = clips.index[clips.index["clip_id"].isin(set(asked.test["clip_id"]))]
     every = tuple(index.sort_values("clip_id").itertuples(index=False))
     rows = every
