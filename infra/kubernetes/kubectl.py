@@ -32,7 +32,11 @@ def find() -> Path:
     for candidate in candidates:
         if not os.access(candidate, os.X_OK):
             continue
-        found = version(candidate)
+        try:
+            found = version(candidate)
+        except UserError as error:
+            told.append(str(error))
+            continue
         if found >= OLDEST:
             return candidate
         told.append(f"{candidate} is {'.'.join(map(str, found))}")

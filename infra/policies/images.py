@@ -10,6 +10,7 @@ from infra.policies.pipelines import compiled
 from infra.policies.rules import Found, rule
 
 _DIGEST = re.compile(r"^[^@\s]+@sha256:([0-9a-f]{64})$")
+_ANYWHERE = re.compile(r"[\w./:-]+@sha256:[0-9a-f]{64}")
 
 
 def _images(manifests: Sequence[Manifest]) -> Iterator[tuple[Manifest, str, str]]:
@@ -33,11 +34,20 @@ def image_digest(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa: D10
             yield manifest, where, f"{image or 'no image'}: name it by @sha256:..."
 
 
+def _within(manifests: Sequence[Manifest]) -> Iterator[tuple[Manifest, str, str]]:
+    """Images in files that ConfigMaps hold, such as the trigger's images.json."""
+    for manifest in manifests:
+        if manifest.kind == "ConfigMap":
+            for name, text in (manifest.body.get("data") or {}).items():
+                for image in _ANYWHERE.findall(text):
+                    yield manifest, f"data.{name}", image
+
+
 @rule("image-placeholder", "no digest is a placeholder (--allow-placeholders leaves this out)")
 def image_placeholder(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa: D103
-    for manifest, where, image in _images(manifests):
+    for manifest, where, image in (*_images(manifests), *_within(manifests)):
         if _placeholder(image):
             yield (
                 manifest, where,
-                f"{image}: set the digest, in the overlay's `images:` or the file of make images",
+                f"{image}: set the digest, in the overlay's `images:` or images.json",
             )  # fmt: skip
