@@ -26,7 +26,8 @@ app = typer.Typer(
 @app.command()
 def check(
     files: Annotated[
-        list[Path] | None, typer.Argument(help="Rendered manifests, compiled pipelines; - is stdin.")
+        list[Path] | None,
+        typer.Argument(help="Rendered manifests, compiled pipelines; - is stdin."),
     ] = None,
     kustomize: Annotated[
         list[Path] | None, typer.Option(help="A directory that kustomize renders; may be repeated.")
@@ -62,7 +63,9 @@ def check(
     ]  # fmt: skip
     findings = [one for manifests in sets.values() for one in check_manifests(manifests, without)]
     for one in findings:
-        typer.echo(f"{one.rule:<20} {one.source}: {one.resource}\n{'':<20} {one.where}: {one.message}")
+        typer.echo(
+            f"{one.rule:<20} {one.source}: {one.resource}\n{'':<20} {one.where}: {one.message}"
+        )
     count = sum(len(manifests) for manifests in sets.values())
     if findings:
         raise GateRefused(f"{len(findings)} findings in {count} manifests")

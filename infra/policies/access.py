@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from infra.policies.manifests import Manifest
+from infra.policies.manifests import Manifest, part, parts, texts
 from infra.policies.rules import Found, rule
 
 WITH_TOKEN = {"geovr-pipeline"}
@@ -47,9 +48,9 @@ def access_wildcard(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa: 
     for manifest in manifests:
         if manifest.kind not in ("Role", "ClusterRole"):
             continue
-        for number, one in enumerate(manifest.body.get("rules") or []):
-            verbs, resources = set(one.get("verbs") or []), set(one.get("resources") or [])
-            risky = _RISKY & (verbs | resources | set(one.get("apiGroups") or []))
+        for number, one in enumerate(parts(manifest.body, "rules")):
+            verbs, resources = set(texts(one, "verbs")), set(texts(one, "resources"))
+            risky = _RISKY & (verbs | resources | set(texts(one, "apiGroups")))
             if "secrets" in resources:
                 risky |= verbs & {"list", "watch"}
             if one.get("nonResourceURLs"):
@@ -63,38 +64,43 @@ def access_cluster(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa: D
     for manifest in manifests:
         if manifest.kind in ("ClusterRole", "ClusterRoleBinding"):
             yield manifest, "kind", "reaches beyond the namespace"
-        elif manifest.kind == "RoleBinding" and manifest.body["roleRef"]["kind"] != "Role":
-            yield manifest, "roleRef", f"binds {manifest.body['roleRef']['kind']}"
+        elif manifest.kind == "RoleBinding" and _bound(manifest).get("kind") != "Role":
+            yield manifest, "roleRef", f"binds {_bound(manifest).get('kind')}"
+
+
+def _bound(binding: Manifest) -> dict[str, Any]:
+    return part(binding.body, "roleRef")
 
 
 @rule("access-reach", "each account may do what infra/policies/access.py lists, and no more")
 def access_reach(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa: D103
     roles = {(m.namespace, m.name): m for m in manifests if m.kind == "Role"}
     for manifest in manifests:
-        if manifest.kind != "RoleBinding" or manifest.body["roleRef"]["kind"] != "Role":
+        if manifest.kind != "RoleBinding" or _bound(manifest).get("kind") != "Role":
             continue
-        role = roles.get((manifest.namespace, manifest.body["roleRef"]["name"]))
+        role = roles.get((manifest.namespace, str(_bound(manifest).get("name"))))
         if role is None:
-            yield manifest, "roleRef", f"no Role {manifest.body['roleRef']['name']} beside it"
+            yield manifest, "roleRef", f"no Role {_bound(manifest).get('name')} beside it"
             continue
-        for number, subject in enumerate(manifest.body.get("subjects") or []):
-            if subject["kind"] != "ServiceAccount":
-                yield manifest, f"subjects.{number}", f"{subject['kind']} {subject['name']}"
+        for number, subject in enumerate(parts(manifest.body, "subjects")):
+            if subject.get("kind") != "ServiceAccount":
+                who = f"{subject.get('kind')} {subject.get('name')}"
+                yield manifest, f"subjects.{number}", who
             elif subject.get("namespace", manifest.namespace) != manifest.namespace:
                 yield manifest, f"subjects.{number}", "an account of another namespace"
             else:
-                yield from _beyond(role, subject["name"])
+                yield from _beyond(role, str(subject.get("name")))
 
 
 def _beyond(role: Manifest, account: str) -> Iterator[Found]:
     """Where a role gives an account more than it may have."""
     may = REACH.get(account, {})
-    for number, one in enumerate(role.body.get("rules") or []):
-        names = frozenset(one.get("resourceNames") or [])
-        for group in set(one.get("apiGroups") or []) - _RISKY:
-            for resource in set(one.get("resources") or []) - _RISKY:
+    for number, one in enumerate(parts(role.body, "rules")):
+        names = frozenset(texts(one, "resourceNames"))
+        for group in set(texts(one, "apiGroups")) - _RISKY:
+            for resource in set(texts(one, "resources")) - _RISKY:
                 reach = may.get((group, resource), Reach(frozenset()))
-                more = set(one.get("verbs") or []) - _RISKY - reach.verbs
+                more = set(texts(one, "verbs")) - _RISKY - reach.verbs
                 if more:
                     yield (
                         role, f"rules.{number}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from infra.policies.manifests import Manifest, containers, pod_specs
+from infra.policies.manifests import Manifest, containers, part, pod_specs
 from infra.policies.pipelines import compiled
 from infra.policies.rules import Found, rule
 
@@ -38,8 +38,8 @@ def _within(manifests: Sequence[Manifest]) -> Iterator[tuple[Manifest, str, str]
     """Images in files that ConfigMaps hold, such as the trigger's images.json."""
     for manifest in manifests:
         if manifest.kind == "ConfigMap":
-            for name, text in (manifest.body.get("data") or {}).items():
-                for image in _ANYWHERE.findall(text):
+            for name, text in part(manifest.body, "data").items():
+                for image in _ANYWHERE.findall(str(text)):
                     yield manifest, f"data.{name}", image
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,9 @@ def read(text: str, source: str) -> list[Manifest]:
     import yaml
 
     try:
-        bodies = [body for body in yaml.safe_load_all(text) if body is not None]
+        # libyaml where it was built in: recipes and pipelines are long
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        bodies = [body for body in yaml.load_all(text, Loader=loader) if body is not None]
     except yaml.YAMLError as error:
         raise UserError(f"{source}: not YAML: {error}") from None
     made: list[Manifest] = []
@@ -91,9 +93,11 @@ def read(text: str, source: str) -> list[Manifest]:
         if set(body) == {"platforms"} and made and made[-1].kind == "pipeline":
             made[-1] = Manifest(made[-1].body, source, body)
         elif body.get("kind") == "List":
-            made += [Manifest(item, source) for item in body.get("items", [])]
-        else:
+            made += [Manifest(item, source) for item in parts(body, "items")]
+        elif "pipelineInfo" in body or {"apiVersion", "kind"} <= set(body):
             made.append(Manifest(body, source))
+        else:
+            raise UserError(f"{source}: a document without apiVersion and kind is no manifest")
     if not made:
         raise UserError(f"{source}: no manifest in it")
     return made
@@ -112,27 +116,48 @@ def read_file(path: Path) -> list[Manifest]:
 
 
 def pod_templates(manifest: Manifest) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Where a manifest's pod templates are, and the templates."""
+    """Where a manifest's pod templates are, and the templates; what is no template is left out.
+
+    That something is missing is told by the rules about schemas.
+    """
+    found: dict[str, dict[str, Any]] = {}
     if manifest.group == "batch.volcano.sh":
-        for number, task in enumerate(manifest.body["spec"]["tasks"]):
-            yield f"spec.tasks.{number}.template", task["template"]
+        for number, task in enumerate(parts(part(manifest.body, "spec"), "tasks")):
+            found[f"spec.tasks.{number}.template"] = part(task, "template")
     elif manifest.kind in _TEMPLATES:
         place = _TEMPLATES[manifest.kind]
-        template: dict[str, Any] = manifest.body
-        for key in place:
-            template = template[key]
-        yield ".".join(place), template
+        found[".".join(place)] = part(manifest.body, *place)
+    yield from ((where, template) for where, template in found.items() if template)
 
 
-def pod_specs(manifests: Any) -> Iterator[tuple[Manifest, str, dict[str, Any]]]:
+def part(body: Any, *keys: str) -> dict[str, Any]:
+    """The mapping at some keys of another; an empty one where there is none."""
+    for key in keys:
+        body = body.get(key) if isinstance(body, dict) else None
+    return body if isinstance(body, dict) else {}
+
+
+def parts(body: Any, key: str) -> list[dict[str, Any]]:
+    """The mappings of a list at a key; none where there is no list."""
+    found = body.get(key) if isinstance(body, dict) else None
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def texts(body: Any, key: str) -> list[str]:
+    """The texts of a list at a key; none where there is no list."""
+    found = body.get(key) if isinstance(body, dict) else None
+    return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
+
+
+def pod_specs(manifests: Iterable[Manifest]) -> Iterator[tuple[Manifest, str, dict[str, Any]]]:
     """Manifest, place and spec of every pod."""
     for manifest in manifests:
         for where, template in pod_templates(manifest):
-            yield manifest, f"{where}.spec".lstrip("."), template["spec"]
+            yield manifest, f"{where}.spec".lstrip("."), part(template, "spec")
 
 
 def containers(spec: dict[str, Any], where: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Place and body of every container of a pod."""
     for kind in CONTAINERS:
-        for number, container in enumerate(spec.get(kind) or []):
+        for number, container in enumerate(parts(spec, kind)):
             yield f"{where}.{kind}.{number}", container

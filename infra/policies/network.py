@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from infra.policies.manifests import Manifest
+from infra.policies.manifests import Manifest, part, parts, texts
 from infra.policies.rules import Found, rule
 
 EXCEPTIONS = {
@@ -38,10 +38,10 @@ def _policies(manifests: Sequence[Manifest]) -> list[Manifest]:
 
 
 def _denies_all(policy: Manifest) -> bool:
-    spec = policy.body["spec"]
+    spec = part(policy.body, "spec")
     return (
         spec.get("podSelector") == {}
-        and {"Ingress", "Egress"} <= set(spec.get("policyTypes") or [])
+        and {"Ingress", "Egress"} <= set(texts(spec, "policyTypes"))
         and not spec.get("ingress")
         and not spec.get("egress")
     )
@@ -50,8 +50,8 @@ def _denies_all(policy: Manifest) -> bool:
 def _peers(policy: Manifest) -> Iterator[tuple[str, list[dict[str, Any]], dict[str, Any]]]:
     """Place, peers and body of each rule of a policy."""
     for way, key in (("ingress", "from"), ("egress", "to")):
-        for number, one in enumerate(policy.body["spec"].get(way) or []):
-            yield f"spec.{way}.{number}", one.get(key) or [], one
+        for number, one in enumerate(parts(part(policy.body, "spec"), way)):
+            yield f"spec.{way}.{number}", parts(one, key), one
 
 
 @rule("network-deny", "every namespace denies what no exception allows, in and out")
@@ -88,20 +88,29 @@ def network_metadata(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa:
     for policy in _policies(manifests):
         for where, peers, _ in _peers(policy):
             for peer in peers:
-                block = peer.get("ipBlock") or {}
-                reached = ipaddress.ip_network(block.get("cidr", "255.255.255.255/32"))
-                excepted = [ipaddress.ip_network(c) for c in block.get("except") or []]
-                for address in _METADATA:
-                    if address in reached and not any(address in n for n in excepted):
-                        yield policy, where, f"{block['cidr']} reaches {address}"
+                block = part(peer, "ipBlock")
+                excepted = [_network(cidr) for cidr in texts(block, "except")]
+                for address in _METADATA if block else []:
+                    within = address in _network(block.get("cidr"))
+                    if within and not any(address in network for network in excepted):
+                        yield policy, where, f"{block.get('cidr')} reaches {address}"
+
+
+def _network(cidr: Any) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """What a CIDR names; nowhere if it is none, which the API server refuses."""
+    try:
+        return ipaddress.ip_network(str(cidr), strict=False)
+    except ValueError:
+        return ipaddress.ip_network("255.255.255.255/32")
 
 
 @rule("service-inside", "services are of the cluster alone; people come by the ingress")
 def service_inside(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa: D103
     for manifest in manifests:
         if manifest.kind == "Service":
-            kind = manifest.body["spec"].get("type", "ClusterIP")
-            if kind != "ClusterIP" or manifest.body["spec"].get("externalIPs"):
+            spec = part(manifest.body, "spec")
+            kind = spec.get("type", "ClusterIP")
+            if kind != "ClusterIP" or spec.get("externalIPs"):
                 yield manifest, "spec.type", f"{kind}, reached from outside"
 
 
@@ -109,8 +118,8 @@ def service_inside(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa: D
 def ingress_tls(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa: D103
     for manifest in manifests:
         if manifest.kind == "Ingress":
-            spec = manifest.body["spec"]
-            covered = {host for tls in spec.get("tls") or [] for host in tls.get("hosts") or []}
-            for one in spec.get("rules") or []:
-                if one.get("host") not in covered:
+            spec = part(manifest.body, "spec")
+            covered = {host for tls in parts(spec, "tls") for host in texts(tls, "hosts")}
+            for one in parts(spec, "rules"):
+                if str(one.get("host")) not in covered:
                     yield manifest, "spec.tls", f"{one.get('host', 'any host')} without TLS"

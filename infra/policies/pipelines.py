@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from infra.policies.manifests import Manifest
+from infra.policies.manifests import Manifest, part
 from infra.policies.rules import Found, rule
 
 _SIDE_EFFECTS = ("register", "notify")
@@ -31,28 +31,24 @@ class Compiled:
     def containers(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Place and container of every executor."""
         for name, executor in _executors(self.spec).items():
-            if "container" in executor:
-                place = f"{self.where}deploymentSpec.executors.{name}.container"
-                yield place, executor["container"]
+            if container := part(executor, "container"):
+                yield f"{self.where}deploymentSpec.executors.{name}.container", container
 
     def tasks(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
         """Place, component's name and body of every task, of nested pipelines too."""
-        dags = {"root": self.spec.get("root", {})}
-        dags |= {f"components.{n}": c for n, c in self.spec.get("components", {}).items()}
+        dags = {"root": self.spec.get("root")}
+        dags |= {f"components.{n}": c for n, c in part(self.spec, "components").items()}
         for where, holder in dags.items():
-            for name, task in holder.get("dag", {}).get("tasks", {}).items():
-                component = str(task.get("componentRef", {}).get("name", name))
+            for name in (tasks := part(holder, "dag", "tasks")):
+                task = part(tasks, name)
+                component = str(part(task, "componentRef").get("name", name))
                 # `comp-register`, and `comp-register-2` where it is used again
                 component = component.removeprefix("comp-").rstrip("-0123456789")
                 yield f"{self.where}{where}.dag.tasks.{name}", component, task
 
     def on_kubernetes(self) -> dict[str, dict[str, Any]]:
         """Executor -> how it runs; empty for the form that runs anywhere."""
-        platforms = (self.platform or {}).get("platforms", {})
-        found: dict[str, dict[str, Any]] = (
-            platforms.get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
-        )
-        return found
+        return part(self.platform, "platforms", "kubernetes", "deploymentSpec", "executors")
 
 
 def compiled(manifests: Sequence[Manifest]) -> Iterator[Compiled]:
@@ -61,15 +57,13 @@ def compiled(manifests: Sequence[Manifest]) -> Iterator[Compiled]:
         if manifest.kind == "pipeline":
             yield Compiled(manifest, "", manifest.body, manifest.platform)
         elif manifest.kind == "PipelineVersion":
-            spec = manifest.body["spec"]
-            yield Compiled(
-                manifest, "spec.pipelineSpec.", spec["pipelineSpec"], spec.get("platformSpec")
-            )
+            spec = part(manifest.body, "spec")
+            platform = spec.get("platformSpec")
+            yield Compiled(manifest, "spec.pipelineSpec.", part(spec, "pipelineSpec"), platform)
 
 
 def _executors(spec: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = spec.get("deploymentSpec", {}).get("executors", {})
-    return found
+    return part(spec, "deploymentSpec", "executors")
 
 
 @rule("pipeline-limits", "on a cluster every step has a limit of memory")
@@ -78,7 +72,7 @@ def pipeline_limits(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa: 
         if pipeline.platform is None:
             continue
         for where, container in pipeline.containers():
-            resources = container.get("resources", {})
+            resources = part(container, "resources")
             if not (resources.get("memoryLimit") or resources.get("resourceMemoryLimit")):
                 yield pipeline.manifest, f"{where}.resources", "no limit of memory"
 
@@ -90,9 +84,9 @@ def pipeline_non_root(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa
             continue
         known = pipeline.on_kubernetes()
         for name, executor in _executors(pipeline.spec).items():
-            context = known.get(name, {}).get("securityContext", {})
+            context = part(known, name, "securityContext")
             root = str(context.get("runAsUser", "1")) == "0"
-            if "container" in executor and (root or context.get("runAsNonRoot") is not True):
+            if part(executor, "container") and (root or context.get("runAsNonRoot") is not True):
                 yield (
                     pipeline.manifest,
                     f"platforms.kubernetes.deploymentSpec.executors.{name}.securityContext",
@@ -101,14 +95,14 @@ def pipeline_non_root(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa
 
 
 def _cached(task: dict[str, Any]) -> bool:
-    return bool(task.get("cachingOptions", {}).get("enableCache"))
+    return bool(part(task, "cachingOptions").get("enableCache"))
 
 
 @rule("pipeline-cache", "what has effects beyond its output (register, exit handlers) isn't cached")
 def pipeline_cache(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa: D103
     for pipeline in compiled(manifests):
         for where, component, task in pipeline.tasks():
-            strategy = task.get("triggerPolicy", {}).get("strategy")
+            strategy = part(task, "triggerPolicy").get("strategy")
             if _cached(task) and (
                 component in _SIDE_EFFECTS or strategy == "ALL_UPSTREAM_TASKS_COMPLETED"
             ):

@@ -6,7 +6,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from infra.policies.access import WITH_TOKEN
-from infra.policies.manifests import Manifest, containers, pod_specs
+from infra.policies.manifests import (
+    Manifest,
+    containers,
+    part,
+    parts,
+    pod_specs,
+    pod_templates,
+    texts,
+)
 from infra.policies.rules import Found, rule
 
 _VOLUMES = {
@@ -19,14 +27,13 @@ _SYSCTLS = {
     "net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_keepalive_intvl",
     "net.ipv4.tcp_keepalive_probes",
 }  # fmt: skip
-_SELINUX = {None, "", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"}
+_SELINUX = {"", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"}
 _APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
 _SERVERS = ("Deployment", "StatefulSet")
 
 
 def _context(holder: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = holder.get("securityContext") or {}
-    return found
+    return part(holder, "securityContext")
 
 
 @rule("pod-host", "no namespace, path, port or process of the node")
@@ -36,10 +43,10 @@ def pod_host(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa: D103
             if spec.get(key):
                 yield manifest, f"{where}.{key}", "shares the node's"
         for holder in (_context(spec), *(_context(c) for _, c in containers(spec, where))):
-            if (holder.get("windowsOptions") or {}).get("hostProcess"):
+            if part(holder, "windowsOptions").get("hostProcess"):
                 yield manifest, where, "a process of the node (windowsOptions.hostProcess)"
         for place, container in containers(spec, where):
-            for port in container.get("ports") or []:
+            for port in parts(container, "ports"):
                 if port.get("hostPort"):
                     yield manifest, f"{place}.ports", f"port {port['hostPort']} of the node"
 
@@ -47,17 +54,18 @@ def pod_host(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa: D103
 @rule("pod-volumes", "volumes of the restricted kinds alone")
 def pod_volumes(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa: D103
     for manifest, where, spec in pod_specs(manifests):
-        for number, volume in enumerate(spec.get("volumes") or []):
+        for number, volume in enumerate(parts(spec, "volumes")):
             for kind in set(volume) - {"name"} - _VOLUMES:
-                yield manifest, f"{where}.volumes.{number}", f"{volume['name']} is a {kind}"
+                yield manifest, f"{where}.volumes.{number}", f"{volume.get('name')} is a {kind}"
 
 
 @rule("pod-privileges", "no privilege, none gained, no capability, no loosened kernel")
 def pod_privileges(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa: D103
     for manifest, where, spec in pod_specs(manifests):
-        for sysctl in _context(spec).get("sysctls") or []:
-            if sysctl["name"] not in _SYSCTLS:
-                yield manifest, f"{where}.securityContext.sysctls", f"{sysctl['name']} is unsafe"
+        for sysctl in parts(_context(spec), "sysctls"):
+            if str(sysctl.get("name")) not in _SYSCTLS:
+                unsafe = f"{sysctl.get('name')} is unsafe"
+                yield manifest, f"{where}.securityContext.sysctls", unsafe
         yield from ((manifest, where, told) for told in _loosened(_context(spec)))
         for place, container in containers(spec, where):
             context, at = _context(container), f"{place}.securityContext"
@@ -67,30 +75,28 @@ def pod_privileges(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa: D
                 yield manifest, at, "allowPrivilegeEscalation isn't false"
             if context.get("procMount") not in (None, "Default"):
                 yield manifest, at, f"procMount {context['procMount']}"
-            capabilities = context.get("capabilities") or {}
-            if "ALL" not in (capabilities.get("drop") or []):
+            capabilities = part(context, "capabilities")
+            if "ALL" not in texts(capabilities, "drop"):
                 yield manifest, at, "doesn't drop ALL capabilities"
-            if more := set(capabilities.get("add") or []) - {"NET_BIND_SERVICE"}:
+            if more := set(texts(capabilities, "add")) - {"NET_BIND_SERVICE"}:
                 yield manifest, at, f"adds {', '.join(sorted(more))}"
             yield from ((manifest, at, told) for told in _loosened(context))
 
 
 def _loosened(context: dict[str, Any]) -> Iterator[str]:
     """SELinux and AppArmor, of a pod or container."""
-    selinux = context.get("seLinuxOptions") or {}
-    if selinux.get("type") not in _SELINUX or selinux.get("user") or selinux.get("role"):
+    selinux = part(context, "seLinuxOptions")
+    if str(selinux.get("type") or "") not in _SELINUX or selinux.get("user") or selinux.get("role"):
         yield "seLinuxOptions other than a container's"
-    if (context.get("appArmorProfile") or {}).get("type") == "Unconfined":
+    if part(context, "appArmorProfile").get("type") == "Unconfined":
         yield "appArmorProfile Unconfined"
 
 
 @rule("pod-apparmor", "no annotation that takes AppArmor away")
 def pod_apparmor(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa: D103
-    from infra.policies.manifests import pod_templates
-
     for manifest in manifests:
         for where, template in pod_templates(manifest):
-            notes = (template.get("metadata") or {}).get("annotations") or {}
+            notes = part(template, "metadata", "annotations")
             for key, value in notes.items():
                 allowed = value == "runtime/default" or str(value).startswith("localhost/")
                 if key.startswith(_APPARMOR) and not allowed:
@@ -114,9 +120,9 @@ def pod_non_root(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa: D10
 @rule("pod-seccomp", "every container has a seccomp profile: the runtime's, or one of the node's")
 def pod_seccomp(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa: D103
     for manifest, where, spec in pod_specs(manifests):
-        of_pod = _context(spec).get("seccompProfile") or {}
+        of_pod = part(_context(spec), "seccompProfile")
         for place, container in containers(spec, where):
-            profile = _context(container).get("seccompProfile") or of_pod
+            profile = part(_context(container), "seccompProfile") or of_pod
             if profile.get("type") not in ("RuntimeDefault", "Localhost"):
                 yield (
                     manifest, f"{place}.securityContext.seccompProfile",
@@ -136,15 +142,19 @@ def read_only_root(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa: D
 def limits(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa: D103
     for manifest, where, spec in pod_specs(manifests):
         for place, container in containers(spec, where):
-            resources = container.get("resources") or {}
-            if "memory" not in (resources.get("limits") or {}):
+            resources = part(container, "resources")
+            if "memory" not in part(resources, "limits"):
                 yield manifest, f"{place}.resources.limits", "no limit of memory"
             for name in ("cpu", "memory"):
-                if name not in (resources.get("requests") or {}):
+                if name not in part(resources, "requests"):
                     yield manifest, f"{place}.resources.requests", f"asks for no {name}"
-        for number, volume in enumerate(spec.get("volumes") or []):
-            if "emptyDir" in volume and "sizeLimit" not in (volume["emptyDir"] or {}):
-                yield manifest, f"{where}.volumes.{number}", f"{volume['name']} has no sizeLimit"
+        for number, volume in enumerate(parts(spec, "volumes")):
+            if "emptyDir" in volume and "sizeLimit" not in part(volume, "emptyDir"):
+                yield (
+                    manifest,
+                    f"{where}.volumes.{number}",
+                    f"{volume.get('name')} has no sizeLimit",
+                )
 
 
 @rule("token", f"no token of Kubernetes' API but for {', '.join(sorted(WITH_TOKEN))}")
@@ -154,7 +164,7 @@ def token(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa: D103
             if manifest.body.get("automountServiceAccountToken") is not False:
                 yield manifest, "automountServiceAccountToken", "isn't false"
     for manifest, where, spec in pod_specs(manifests):
-        account = spec.get("serviceAccountName", "default")
+        account = str(spec.get("serviceAccountName", "default"))
         if account not in WITH_TOKEN and spec.get("automountServiceAccountToken") is not False:
             yield manifest, f"{where}.automountServiceAccountToken", f"isn't false for {account}"
 
@@ -162,7 +172,7 @@ def token(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa: D103
 @rule("probes", "every server says when it is ready and when it is dead")
 def probes(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa: D103
     for manifest, where, spec in pod_specs(m for m in manifests if m.kind in _SERVERS):
-        for number, container in enumerate(spec["containers"]):
+        for number, container in enumerate(parts(spec, "containers")):
             for name in ("readinessProbe", "livenessProbe"):
                 if not container.get(name):
                     yield manifest, f"{where}.containers.{number}", f"no {name}"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
+from geovr.config import canonical_json
 from geovr.errors import UserError
 from infra.policies.kinds import KINDS
 from infra.policies.manifests import Manifest, pod_templates
@@ -16,29 +19,27 @@ KUBERNETES = "1.32"
 """The version whose schemas count; that of the namespace's Pod Security labels too."""
 
 
-def _faults(body: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Where a built-in kind doesn't fit its schema, and how."""
+@functools.lru_cache(maxsize=1024)  # the library reads megabytes of schemas for each manifest
+def _judged(text: str) -> tuple[bool, str, str]:
+    """Whether a manifest, as JSON, is of a built-in kind; where it doesn't fit its schema, and how.
+
+    Of a fitting one, place and message are empty.
+    """
     try:
         import kubernetes_validate
     except ImportError:
         raise UserError("kubernetes-validate isn't installed: run make setup") from None
     try:
-        kubernetes_validate.validate(body, KUBERNETES, strict=True)
+        kubernetes_validate.validate(json.loads(text), KUBERNETES, strict=True)
+    except kubernetes_validate.SchemaNotFoundError:
+        return False, "", ""
     except kubernetes_validate.ValidationError as error:
-        yield ".".join(map(str, error.path)), str(error.message)
+        return True, ".".join(map(str, error.path)), str(error.message)
+    return True, "", ""
 
 
-def _builtin(manifest: Manifest) -> bool:
-    import kubernetes_validate
-
-    body = {"apiVersion": manifest.body.get("apiVersion"), "kind": manifest.kind}
-    try:
-        kubernetes_validate.validate(body, KUBERNETES, strict=True)
-    except kubernetes_validate.ValidationError:
-        return True
-    except (kubernetes_validate.SchemaNotFoundError, kubernetes_validate.InvalidSchemaError):
-        return False
-    return True
+def _judge(body: dict[str, Any]) -> tuple[bool, str, str]:
+    return _judged(canonical_json(body))
 
 
 @rule("schema", f"built-in kinds and pod templates fit the schemas of Kubernetes {KUBERNETES}")
@@ -47,12 +48,13 @@ def schema(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa: D103
         if manifest.kind == "pipeline":
             continue
         if (manifest.body.get("apiVersion"), manifest.kind) not in KINDS:
-            if _builtin(manifest):
-                for where, message in _faults(manifest.body):
-                    yield manifest, where, message
+            _, where, message = _judge(manifest.body)
+            if message:
+                yield manifest, where, message
             continue
         for place, template in pod_templates(manifest):
-            for where, message in _faults({"apiVersion": "v1", "kind": "Pod", **template}):
+            _, where, message = _judge({"apiVersion": "v1", "kind": "Pod", **template})
+            if message:
                 yield manifest, f"{place}.{where}", message
 
 
@@ -64,7 +66,8 @@ def kind(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa: D103
         version = str(manifest.body.get("apiVersion"))
         model = KINDS.get((version, manifest.kind))
         if model is None:
-            if not _builtin(manifest):
+            built_in, _, _ = _judge(manifest.body)
+            if not built_in:
                 yield manifest, "kind", f"{version} {manifest.kind} is neither built in nor known"
             continue
         try:

@@ -1,10 +1,10 @@
 """Secrets: by name alone. A value is told by its variable's name, by how it begins, or by its look.
 
-Names: a variable, argument, annotation or key of a ConfigMap that is called password, token, secret,
-access key or the like and has a value of its own. Beginnings: keys of AWS, GitHub, GitLab, Hugging
-Face, Slack, Google and OpenAI, private keys, signed web tokens, URIs with a password. Look: 24 or
-more characters of base64 that change between small, large, digits and signs as often as random ones,
-which words, paths and digests in hexadecimal don't.
+Names: a variable, argument, annotation or key of a ConfigMap that is called password, token,
+secret, access key or the like and has a value of its own. Beginnings: keys of AWS, GitHub, GitLab,
+Hugging Face, Slack, Google and OpenAI, private keys, signed web tokens, URIs with a password. Look:
+24 or more characters of base64 that change between small, large, digits and signs as often as
+random ones, which words, paths and digests in hexadecimal don't.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-from infra.policies.manifests import Manifest
+from infra.policies.manifests import Manifest, part
 from infra.policies.rules import Found, rule
 
 NAME = re.compile(
@@ -75,7 +75,7 @@ def _random(word: str) -> bool:
 
 def _arguments(words: list[Any]) -> Iterator[str]:
     """Flags of a command whose value is secret by their name."""
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in pairwise([*words, ""]):
         flag = _FLAG.match(str(word))
         if flag is not None:
             value = flag.group(2) if flag.group(2) is not None else str(following)
@@ -84,8 +84,8 @@ def _arguments(words: list[Any]) -> Iterator[str]:
 
 
 def _literals(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    for part in (manifest.body, manifest.platform or {}):
-        for where, value in _walk(part):
+    for document in (manifest.body, manifest.platform or {}):
+        for where, value in _walk(document):
             key = where.rpartition(".")[2]
             if isinstance(value, str):
                 if BEGINNINGS.search(value):
@@ -114,9 +114,8 @@ def secret_literal(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa: D
         for where, message in _literals(manifest):
             yield manifest, where, message
         if manifest.kind == "ExternalSecret":
-            template = manifest.body["spec"].get("target", {}).get("template") or {}
-            for name, value in (template.get("data") or {}).items():
-                if "{{" not in value:
+            for name, value in part(manifest.body, "spec", "target", "template", "data").items():
+                if "{{" not in str(value):
                     yield manifest, f"spec.target.template.data.{name}", "has a value of its own"
 
 

@@ -5,11 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from infra.policies.manifests import Manifest
+from infra.policies.manifests import Manifest, part
 from infra.policies.rules import Found, rule
 
 _SECURITY = "pod-security.kubernetes.io"
-_MUST_LIMIT = {"requests.cpu", "requests.memory", "limits.memory", "requests.nvidia.com/gpu", "pods"}
+_MUST_LIMIT = {
+    "requests.cpu",
+    "requests.memory",
+    "limits.memory",
+    "requests.nvidia.com/gpu",
+    "pods",
+}
 
 
 @rule("namespace-security", "namespaces enforce the restricted standard, of a named version")
@@ -17,11 +23,11 @@ def namespace_security(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noq
     for manifest in manifests:
         if manifest.kind != "Namespace":
             continue
-        labels = manifest.metadata.get("labels") or {}
+        labels = part(manifest.metadata, "labels")
         for mode in ("enforce", "audit", "warn"):
             if labels.get(f"{_SECURITY}/{mode}") != "restricted":
                 yield manifest, "metadata.labels", f"{_SECURITY}/{mode} isn't restricted"
-            if not re.fullmatch(r"v1\.\d+", labels.get(f"{_SECURITY}/{mode}-version", "")):
+            if not re.fullmatch(r"v1\.\d+", str(labels.get(f"{_SECURITY}/{mode}-version", ""))):
                 yield manifest, "metadata.labels", f"{_SECURITY}/{mode}-version names no version"
 
 
@@ -35,7 +41,7 @@ def namespace_quota(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa: 
             name
             for m in within
             if m.kind == "ResourceQuota"
-            for name in m.body["spec"].get("hard") or {}
+            for name in part(m.body, "spec", "hard")
         }
         if missing := _MUST_LIMIT - limited:
             yield manifest, "", f"no quota of {', '.join(sorted(missing))}"

@@ -35,9 +35,7 @@ class Copy:
 
     def __call__(self, kind: str, name: str = "geovr") -> dict[str, Any]:
         """The body of one; by the beginning of its name, since kustomize appends hashes."""
-        return next(
-            m.body for m in self.manifests if m.kind == kind and m.name.startswith(name)
-        )
+        return next(m.body for m in self.manifests if m.kind == kind and m.name.startswith(name))
 
     def pod(self) -> dict[str, Any]:
         """Of MLflow's server."""
@@ -343,9 +341,9 @@ def test_pipelines_within_resources_are_held_to_the_same_rules() -> None:
     made = pipeline(as_resources=True)
     assert not check(made)
     version = next(m for m in made if m.kind == "PipelineVersion").body["spec"]
-    version["pipelineSpec"]["deploymentSpec"]["executors"]["exec-ingest"]["container"][
-        "image"
-    ] = "geovr/cpu:latest"
+    version["pipelineSpec"]["deploymentSpec"]["executors"]["exec-ingest"]["container"]["image"] = (
+        "geovr/cpu:latest"
+    )
     del version["platformSpec"]["platforms"]["kubernetes"]["deploymentSpec"]["executors"][
         "exec-notify"
     ]
