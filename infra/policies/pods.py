@@ -160,9 +160,9 @@ def limits(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa: D103
 @rule("token", f"no token of Kubernetes' API but for {', '.join(sorted(WITH_TOKEN))}")
 def token(manifests: Sequence[Manifest]) -> Iterator[Found]:  # noqa: D103
     for manifest in manifests:
-        if manifest.kind == "ServiceAccount" and manifest.name not in WITH_TOKEN:
-            if manifest.body.get("automountServiceAccountToken") is not False:
-                yield manifest, "automountServiceAccountToken", "isn't false"
+        mounted = manifest.body.get("automountServiceAccountToken") is not False
+        if manifest.kind == "ServiceAccount" and mounted and manifest.name not in WITH_TOKEN:
+            yield manifest, "automountServiceAccountToken", "isn't false"
     for manifest, where, spec in pod_specs(manifests):
         account = str(spec.get("serviceAccountName", "default"))
         if account not in WITH_TOKEN and spec.get("automountServiceAccountToken") is not False:
