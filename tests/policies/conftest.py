@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import os
 import subprocess
@@ -20,15 +21,18 @@ DIGEST = "sha256:" + "4f1c" * 16
 
 def require_kubectl() -> Path:
     """A kubectl: on the path, or brought by `make kubectl`; without either a loud skip."""
-    try:
-        return kubectl.find()
-    except UserError as error:
-        made = subprocess.run(
-            ["make", "kubectl"], cwd=REPOSITORY, capture_output=True, text=True, timeout=300
-        )
-        if made.returncode == 0:
+    # tests run in several processes, and one of them is to bring it
+    with (REPOSITORY / ".venv/kubectl.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
             return kubectl.find()
-        fault = f"NO KUBECTL: {error}; make kubectl: {made.stderr[-500:]}"
+        except UserError as error:
+            made = subprocess.run(
+                ["make", "kubectl"], cwd=REPOSITORY, capture_output=True, text=True, timeout=300
+            )
+            if made.returncode == 0:
+                return kubectl.find()
+            fault = f"NO KUBECTL: {error}; make kubectl: {made.stderr[-500:]}"
     if os.environ.get("REQUIRE_SERVERS") == "1":
         pytest.fail(f"{fault}, and REQUIRE_SERVERS=1")
     pytest.skip(fault)
