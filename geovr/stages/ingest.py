@@ -3,7 +3,8 @@
 Every input is used, or put aside by name with a reason; the counts add up. Clip objects are named
 by the video's bytes and the sampler, so a rerun decodes only what is new.
 
-details of the ClipSet: sampler, sampler_key, dvc (see data_version.py), window (start, end), benchmark (name, revision,
+details of the ClipSet: sampler, sampler_key, dvc (see data_version.py), window (start, end),
+benchmark (name, revision,
 number of questions), protocol, fingerprint, decoded, reused.
 """
 

@@ -104,7 +104,6 @@ _GROUPS: dict[str, list[tuple[str, str]]] = {
 
 _LATER: dict[int, tuple[int, str]] = {
     52: (7, "images"),
-    53: (7, "the manifests of infra/kubernetes"),
     54: (7, ""),
     55: (7, "images"),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.faults import table
-from tests.faults.catalogue import BY_NUMBER, FAULTS
+from tests.faults.catalogue import FAULTS
 from tests.faults.report import FaultsReport, numbers
 
 
@@ -53,8 +54,15 @@ def report(path: Path, outcomes: dict[str, tuple[tuple[int, ...], list[str]]]) -
 
 
 def test_the_worst_outcome_counts_and_what_did_not_run_proves_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # whatever is still open in the catalogue itself
+    left = {53: "the rest", 54: "", 55: ""}
+    faults = [
+        replace(fault, issue=7 if fault.number in left else None, rest=left.get(fault.number, ""))
+        for fault in FAULTS
+    ]
+    monkeypatch.setattr(table, "FAULTS", faults)
     path = tmp_path / "report.json"
     good = ["passed", "passed", "passed"]
     written = report(
@@ -71,7 +79,7 @@ def test_the_worst_outcome_counts_and_what_did_not_run_proves_nothing(
         },
     )
     assert written["1"] == {"a": {"outcome": "passed", "seconds": 3.0}}
-    rows = {fault.number: table.row(fault, written[str(fault.number)]) for fault in FAULTS}
+    rows = {fault.number: table.row(fault, written[str(fault.number)]) for fault in faults}
     states = {number: rows[number].state for number in (1, 2, 3, 4, 5, 6, 7, 53, 54)}
     assert states == {
         1: "proven", 2: "failed", 3: "failed", 4: "open", 5: "open", 6: "proven", 7: "open",
@@ -79,7 +87,7 @@ def test_the_worst_outcome_counts_and_what_did_not_run_proves_nothing(
     }  # fmt: skip
     assert rows[2].told == "failed 1 of 2" and rows[6].told == "passed 1 of 2"
     assert rows[4].told == "skipped" and rows[5].told == "not run"
-    assert rows[54].told == "open: issue 7" and BY_NUMBER[53].rest in rows[53].told
+    assert rows[54].told == "open: issue 7" and rows[53].told.endswith("issue 7: the rest")
     assert table.main(path) == 1
     out = capsys.readouterr().out
     last = out.strip().splitlines()[-1]

@@ -135,7 +135,7 @@ def test_pods_are_restricted_and_have_what_training_needs(job: dict[str, Any]) -
         spec = pod["spec"]
         (container,) = spec["containers"]
         security = container["securityContext"]
-        assert security["capabilities"] == {"drop": ["ALL"], "add": ["IPC_LOCK"]}
+        assert security["capabilities"] == {"drop": ["ALL"]}
         assert security["runAsNonRoot"] and security["readOnlyRootFilesystem"]
         assert not security["allowPrivilegeEscalation"]
         assert spec["securityContext"]["runAsUser"] != 0
@@ -151,10 +151,12 @@ def test_pods_are_restricted_and_have_what_training_needs(job: dict[str, Any]) -
         assert int(grace) < spec["terminationGracePeriodSeconds"]
 
 
-def test_without_rdma_no_capability_is_added() -> None:
-    (container,) = pods(render("train.launch.kubernetes.rdma=null"))[0]["spec"]["containers"]
-    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
-    assert "rdma/ib" not in container["resources"]["limits"]
+def test_rdma_adds_the_one_capability_that_it_needs() -> None:
+    rdma = "train.launch.kubernetes.rdma={resource: rdma/ib, count: 8}"
+    (container,) = pods(render(rdma))[0]["spec"]["containers"]
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"], "add": ["IPC_LOCK"]}
+    assert container["resources"]["limits"]["rdma/ib"] == "8"
+    assert {e["name"]: e.get("value") for e in container["env"]}["NCCL_IB_HCA"] == "mlx5"
 
 
 @pytest.mark.fault(52)
@@ -162,7 +164,7 @@ def test_secrets_are_named_and_never_read(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "opensesame")
     text = json.dumps(render())
     assert "opensesame" not in text
-    assert '"secretKeyRef": {"name": "store-access", "key": "secret"}' in text
+    assert '"secretKeyRef": {"name": "geovr-s3", "key": "AWS_SECRET_ACCESS_KEY"}' in text
 
 
 @pytest.mark.fault(52)

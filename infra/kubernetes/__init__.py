@@ -1,0 +1,1 @@
+"""Manifests for a cluster, and kubectl to render them with."""
