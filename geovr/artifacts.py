@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import json
+import os
+import re
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -28,7 +30,10 @@ Kind = Literal["ClipSet", "TargetSet", "GateReport", "Checkpoint", "EvalReport",
 
 @functools.cache
 def git_sha() -> str:
-    """The commit of the code that runs, `-dirty` when changed; `unknown` outside a checkout."""
+    """The commit of the code that runs, `-dirty` when changed; `unknown` when nobody knows.
+
+    An image has no checkout and says it by GEOVR_GIT_SHA.
+    """
     root = Path(__file__).parent
     try:
         sha = subprocess.run(
@@ -42,7 +47,8 @@ def git_sha() -> str:
             check=True,
         ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        told = os.environ.get("GEOVR_GIT_SHA", "")
+        return told if re.fullmatch(r"[0-9a-f]{40}(-dirty)?", told) else "unknown"
     return f"{sha}-dirty" if dirty else sha
 
 

@@ -27,6 +27,10 @@ _OF_THE_IMAGE = ("GEOVR_GIT_SHA", "GEOVR_IMAGE")
 BUILT = Path("build/images/images.json")
 LABEL = "geovr.run"
 _GRACE_S = 30
+_ALONE = {"hostname": "localhost", "dns": ["127.0.0.1"]}
+"""Without a network torchrun still asks for its own name, and for that of each connection: it is
+known, and who isn't there to be asked says so at once.
+"""
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,7 @@ class Containers:
             "cap_drop": ["ALL"],
             "security_opt": ["no-new-privileges"],
             "network": self.network,
+            **(_ALONE if self.network == "none" else {}),
             "mem_limit": f"{self.memory_gb}g",
             "memswap_limit": f"{self.memory_gb}g",
             "pids_limit": 4096,
