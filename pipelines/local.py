@@ -43,7 +43,7 @@ def run_local(parameters: dict[str, str], root: Path, containers: Containers | N
 
     root = root.resolve()
     began = time.monotonic()
-    failure: RuntimeError | None = None
+    failure: Exception | None = None
     with _run_log(root, containers) as run_log:
         os.environ["GEOVR_RUN_LOG"] = str(run_log)
         runner = _runner(parameters, containers)
@@ -51,7 +51,7 @@ def run_local(parameters: dict[str, str], root: Path, containers: Containers | N
         images = {} if containers is None else {"default": containers.image}
         try:
             make_pipeline(images)(**parameters)
-        except RuntimeError as error:
+        except Exception as error:  # KFP's, of whatever kind; what the stage said comes first
             failure = error
         finally:
             if containers is not None:
@@ -64,6 +64,13 @@ def run_local(parameters: dict[str, str], root: Path, containers: Containers | N
     if red is not None:
         kind = _ERRORS.get(red["error"], RuntimeError)
         raise kind(f"{red['stage']}: {red['message']}")
+    silent = next((stage.name for stage in STAGES if stage.name not in outcomes), None)
+    if silent is not None:
+        # KFP takes a container that is gone before it is asked for one that did its work
+        raise RuntimeError(
+            f"{silent}: it ended without saying how: killed, out of memory, or never started; its"
+            " last lines stand above"
+        ) from failure
     if failure is not None:
         raise failure
     _print_result(console, outcomes)
