@@ -107,7 +107,7 @@ def on_engine(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Engine:
 def base_image(engine: Engine, place: Path, pytestconfig: pytest.Config) -> str:
     """The base, by debootstrap unless the engine has it."""
     with timed(pytestconfig, "base image"):
-        return make_base(engine, place / "base")
+        return make_base(engine, place)
 
 
 @pytest.fixture(scope="session")

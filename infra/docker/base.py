@@ -61,7 +61,7 @@ def make_base(engine: Engine, directory: Path) -> str:
         debootstrap = find("debootstrap", "/usr/sbin", remedy=REMEDY)
         if os.geteuid() != 0:
             raise UserError(f"only root can make a base image; {REMEDY}")
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(prefix="base-", dir=directory) as place:
             command = [
                 debootstrap, f"--variant={RECIPE['variant']}", f"--include={RECIPE['include']}",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from geovr.errors import UserError
+from infra.docker import firewall
 from infra.local.processes import Process, find, start, stopped_on_failure, wait_until
 
 DIRECTORY = Path(".geovr/engine")
@@ -31,10 +32,12 @@ class Engine:
     Attributes:
         host: as DOCKER_HOST names it.
         process: dockerd, when it is ours.
+        rules: whether Docker's firewall rules were there before it, and so aren't its own.
     """
 
     host: str
     process: Process | None = None
+    rules: bool = True
 
     def client(self) -> Any:
         """A docker-py client of it."""
@@ -82,18 +85,19 @@ def up(directory: Path) -> Engine:
         raise UserError(f"{socket}: too long for a socket; give a --directory with a shorter path")
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     host = f"unix://{socket}"
-    # the machine's firewall and routes stay as they are: builds use its network, runs one of
-    # Docker's networks, from which there is no way out then
+    # builds use the machine's network and runs one of Docker's, from which there is no way out: an
+    # internal network has a route, so it is Docker's rules that isolate it, and they go with it
+    rules = firewall.present()
     process = start(
         "dockerd",
         [
             dockerd, "--host", host, "--data-root", str(directory / "data"),
             "--exec-root", str(directory / "exec"), "--pidfile", str(directory / "pid"),
-            "--bridge", "none", "--iptables=false", "--ip-forward=false", "--live-restore=false",
+            "--bridge", "none", "--ip-forward=false",
         ],
         directory / "dockerd.log",
     )  # fmt: skip
-    made = Engine(host, process)
+    made = Engine(host, process, rules)
 
     def ready() -> None:
         with contextlib.closing(made.client()) as client:
@@ -112,7 +116,7 @@ def running(directory: Path) -> Engine | None:
         return None
     told = json.loads(path.read_text())
     process = Process(**told["process"])
-    return Engine(told["host"], process) if process.alive() else None
+    return Engine(told["host"], process, told["rules"]) if process.alive() else None
 
 
 def down(directory: Path, *, delete: bool = False) -> bool:
@@ -131,6 +135,8 @@ def down(directory: Path, *, delete: bool = False) -> bool:
                 if network.name not in ("none", "host"):
                     network.remove()
         found.process.stop(patience_s=60)
+        if not found.rules:
+            firewall.remove()
     if delete and (directory / _STATE).is_file():
         for name in ("data", "exec"):
             shutil.rmtree(directory / name, ignore_errors=False)

@@ -7,7 +7,7 @@ import io
 import json
 import secrets
 import shutil
-import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +76,25 @@ def reached(engine: Engine, image: str, network: Network, *places: str) -> list[
     return told
 
 
+@contextlib.contextmanager
+def listener(engine: Engine, image: str, network: Network) -> Iterator[str]:
+    """A container that takes connections: its address and port."""
+    with contextlib.closing(engine.client()) as client:
+        made = client.containers.run(
+            image, ["python3", "-m", "http.server", "8000"], network=network.name, detach=True,
+            cap_drop=["ALL"], read_only=True, user="4242:4242",
+        )  # fmt: skip
+        try:
+            made.reload()
+            address = made.attrs["NetworkSettings"]["Networks"][network.name]["IPAddress"]
+            deadline = time.monotonic() + 30
+            while reached(engine, image, network, f"{address}:8000") != [True]:
+                assert time.monotonic() < deadline, made.logs()
+            yield f"{address}:8000"
+        finally:
+            made.remove(force=True)
+
+
 def holders(root: Path, hidden: str) -> list[Path]:
     files = [path for path in root.rglob("*") if path.is_file()]
     return [path for path in files if hidden.encode() in path.read_bytes()]
@@ -97,13 +116,13 @@ def test_the_flow_in_containers_of_any_user(
         with timed(pytestconfig, "servers up"):
             stack = contextlib.ExitStack()
             up: Servers = stack.enter_context(serving(tmp_path / "servers", network.gateway))
-        with stack, socket.create_server((other.gateway, 0)) as elsewhere:
-            # the two servers, and neither their database nor another address of this machine
+        with stack, listener(on_engine, cpu_image, other) as elsewhere:
+            # the two servers, and neither their database nor what is on another network
             places = [
                 f"{network.gateway}:{up.objects.port}",
                 f"{network.gateway}:{up.tracking.port}",
                 f"{network.gateway}:{up.database.port}",
-                f"{other.gateway}:{elsewhere.getsockname()[1]}",
+                elsewhere,
             ]
             assert reached(on_engine, cpu_image, network, *places) == [True, True, False, False]
 
