@@ -59,6 +59,7 @@ HOMES = {
     "matplotlib": {"geovr/inspection/pictures.py"},
     "peft": {"geovr/model/lora.py"},
     "kfp": {"components", "pipelines"},
+    "docker": {"pipelines/docker.py", "geovr/doctor/services.py"},
 }
 
 FILES = [

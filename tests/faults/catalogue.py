@@ -104,10 +104,8 @@ _GROUPS: dict[str, list[tuple[str, str]]] = {
 
 _LATER: dict[int, tuple[int, str]] = {
     25: (7, "a proxy that fails every call of every stage"),
-    52: (7, "KFP's metadata and images"),
+    52: (7, "KFP's metadata"),
     53: (7, "the manifests of infra/kubernetes"),
-    54: (7, ""),
-    55: (7, "images"),
 }
 """Number -> the issue that proves it or its rest, and what that rest is."""
 
