@@ -8,7 +8,9 @@ images.json   what `compile --images` takes: step or launch.<step> -> image by d
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from geovr.errors import UserError
 from geovr.storage import write_atomic
 from infra.docker.build import TARGETS, image_id
 from infra.docker.engine import Engine
+from infra.local.processes import LOOPBACK
 
 DIRECTORY = Path("build/images")
 USES = {
@@ -26,6 +29,7 @@ USES = {
 }
 """Target -> the keys of images.json that it goes under."""
 TITLE, REVISION = "org.opencontainers.image.title", "org.opencontainers.image.revision"
+_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
 
 
 def write_built(directory: Path, ids: Mapping[str, str]) -> None:
@@ -94,21 +98,47 @@ def _labels(client: Any, image: str) -> dict[str, str]:
     """Labels of an image that the registry has under this digest."""
     import docker
 
+    host = image.partition("/")[0]
     try:
-        # the registry is asked although the engine may have it: pods pull it from there
-        known = client.images.get_registry_data(image).id
+        if host.partition(":")[0] == LOOPBACK:
+            _require_untouched(host, image)
+        # of any other registry the engine is asked, which has the credentials; what it pulls it
+        # compares with the digest, but what it has already it doesn't ask for
+        client.images.get_registry_data(image)
         try:
             found = client.images.get(image)
         except docker.errors.ImageNotFound:
             found = client.images.pull(image)
-    except docker.errors.APIError as error:
+    except (docker.errors.APIError, OSError) as error:
         raise UserError(
-            f"{image}: missing from its registry, or not what its digest says"
-            f" ({error.explanation}); run make images again"
+            f"{image}: missing from its registry, or exchanged ({error}); run make images again"
         ) from None
-    if known != image.rpartition("@")[2]:
-        raise UserError(f"{image}: exchanged: its registry gives {known}; run make images again")
     return dict(found.labels)
+
+
+def _require_untouched(host: str, image: str) -> None:
+    """Compare what our own registry holds with the digest: its files are open to this machine.
+
+    Raises:
+        OSError: when the manifest or a layer is missing.
+        UserError: when it is another one.
+    """
+    repository, _, digest = image.removeprefix(f"{host}/").partition("@")
+    place = f"http://{host}/v2/{repository}"
+    asked = urllib.request.Request(f"{place}/manifests/{digest}", headers={"Accept": _MANIFEST})
+    with urllib.request.urlopen(asked, timeout=60) as answer:
+        manifest = answer.read()
+    if f"sha256:{hashlib.sha256(manifest).hexdigest()}" != digest:
+        raise UserError(
+            f"{image}: exchanged: its registry gives another manifest under this digest; run make"
+            " images again"
+        )
+    told = json.loads(manifest)
+    for part in (told["config"], *told["layers"]):
+        asked = urllib.request.Request(f"{place}/blobs/{part['digest']}", method="HEAD")
+        with urllib.request.urlopen(asked, timeout=60) as answer:
+            if int(answer.headers["Content-Length"]) != part["size"]:
+                raise UserError(f"{image}: exchanged: {part['digest']} has another size")
 
 
 def _read(path: Path) -> dict[str, str]:
