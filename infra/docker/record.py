@@ -29,7 +29,10 @@ USES = {
 }
 """Target -> the keys of images.json that it goes under."""
 TITLE, REVISION = "org.opencontainers.image.title", "org.opencontainers.image.revision"
-_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
+_MANIFEST = ", ".join(
+    f"application/vnd.{kind}+json"
+    for kind in ("docker.distribution.manifest.v2", "oci.image.manifest.v1")
+)
 
 
 def write_built(directory: Path, ids: Mapping[str, str]) -> None:
