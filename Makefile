@@ -23,8 +23,11 @@ LOCK_TEACHERS := pip compile --group pyproject.toml:teachers --no-deps --univers
 LOCK_KUBECTL := pip compile --group pyproject.toml:kubectl --no-deps --universal \
 	--python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
 
-.PHONY: help setup teachers kubectl policies lock demo demo-promotion test test-slow test-servers faults bench-targets check format \
-	compile golden clean
+LOCK_IMAGES := pip compile --group pyproject.toml:images --universal \
+	--python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
+
+.PHONY: help setup teachers kubectl policies lock demo demo-promotion test test-slow test-servers faults \
+	bench-targets check format compile golden images clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -58,6 +61,7 @@ lock: ## Compile the locks from pyproject.toml, keeping versions where possible
 	$(UV) $(LOCK) --output-file requirements.lock
 	$(UV) $(LOCK_TEACHERS) --output-file requirements-teachers.lock
 	$(UV) $(LOCK_KUBECTL) --output-file requirements-kubectl.lock
+	$(UV) $(LOCK_IMAGES) --output-file requirements-images.lock
 
 demo: setup ## Run the whole pipeline on rendered videos (SMALL=1: a few scenes and steps)
 	@SMALL=$(SMALL) bash pipelines/demo.sh
@@ -97,6 +101,10 @@ check: setup ## Format, lint, types, lock up to date
 		&& $(UV) $(LOCK_KUBECTL) --output-file .venv/kubectl.check \
 		&& diff -q requirements-kubectl.lock .venv/kubectl.check || \
 		{ echo "requirements-kubectl.lock does not fit pyproject.toml; run make lock"; exit 1; }
+	@cp requirements-images.lock .venv/images.check \
+		&& $(UV) $(LOCK_IMAGES) --output-file .venv/images.check \
+		&& diff -q requirements-images.lock .venv/images.check || \
+		{ echo "requirements-images.lock does not fit pyproject.toml; run make lock"; exit 1; }
 
 format: setup ## Format and fix what can be fixed
 	ruff format .
@@ -104,6 +112,10 @@ format: setup ## Format and fix what can be fixed
 
 compile: setup ## Write the pipeline as Kubeflow's YAML to pipeline.yaml
 	python -m pipelines compile
+
+images: setup ## Build and push the images (TARGETS="cpu gpu teacher", BASE=, REGISTRY=)
+	python -m infra.docker images $(TARGETS) $(if $(BASE),--base $(BASE)) \
+		$(if $(REGISTRY),--registry $(REGISTRY))
 
 golden: setup ## Write the golden files anew; look at the difference before committing it
 	python -m pipelines compile --output tests/golden/pipeline.yaml
@@ -114,4 +126,4 @@ golden: setup ## Write the golden files anew; look at the difference before comm
 	python -m tests.training.golden
 
 clean: ## Remove what runs left behind (not the data, not .venv)
-	rm -rf artifacts .geovr .pytest_cache .mypy_cache .ruff_cache
+	rm -rf artifacts build .geovr .pytest_cache .mypy_cache .ruff_cache

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -46,7 +47,8 @@ def git_sha() -> str:
             check=True,
         ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        return os.environ.get("GEOVR_GIT_SHA") or "unknown"
+        told = os.environ.get("GEOVR_GIT_SHA", "")
+        return told if re.fullmatch(r"[0-9a-f]{40}(-dirty)?", told) else "unknown"
     return f"{sha}-dirty" if dirty else sha
 
 

@@ -72,22 +72,41 @@ def compile_pipeline(
 
 @app.command("run")
 def run_pipeline(
-    local: Annotated[bool, typer.Option("--local", help="On this machine.")] = False,
+    local: Annotated[bool, typer.Option("--local", help="In processes here.")] = False,
+    docker: Annotated[bool, typer.Option("--docker", help="In containers here.")] = False,
     params: ParamsOption = Path("params.yaml"),
     overrides: SetOption = None,
     root: Annotated[Path, typer.Option(help="Where the runner keeps what stages hand on.")] = Path(
         ".geovr/kfp"
     ),
+    image: Annotated[
+        str | None, typer.Option(help="--docker: image; the one that make images built by default.")
+    ] = None,
+    network: Annotated[
+        str, typer.Option(help="--docker: Docker's network; none reaches nothing.")
+    ] = "none",
+    user: Annotated[
+        str | None, typer.Option(help="--docker: UID:GID; yours by default, and never root.")
+    ] = None,
+    memory_gb: Annotated[int, typer.Option(min=1, help="--docker: memory of a stage.")] = 16,
 ) -> None:
     """Run the whole pipeline and show its result."""
     from geovr.planning.recipes import find_recipe
 
-    if not local:
-        raise UserError("give --local; `python -m pipelines submit` runs it on a cluster")
+    if local == docker:
+        raise UserError(
+            "give --local or --docker; `python -m pipelines submit` runs it on a cluster"
+        )
+    # every section is read before anything runs, so that a typing error costs no stage
     parameters = stage_parameters(find_recipe(str(params)), overrides or [], {})
+    from pipelines.docker import Containers, built_image, find_image
     from pipelines.local import run_local
 
-    run_local(parameters, root)
+    containers = None
+    if docker:
+        name = find_image(image or built_image())
+        containers = Containers(name, network, user, memory_gb)
+    run_local(parameters, root, containers)
 
 
 app.command()(submit)

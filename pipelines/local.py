@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import secrets
+import shutil
 import sys
-import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from geovr.evaluation.report import render_table
 from geovr.stages import STAGES
 from geovr.stages.evaluate import load_scores
 from geovr.tracking import redacted, tracking_uri
+from pipelines.docker import Containers
 from pipelines.training import make_pipeline
 
 _ERRORS = {
@@ -27,36 +31,35 @@ _ERRORS = {
 }  # fmt: skip
 
 
-def run_local(parameters: dict[str, str], root: Path) -> None:
+def run_local(parameters: dict[str, str], root: Path, containers: Containers | None = None) -> None:
     """Run all stages, and show how each ended, the scores, and the registered version.
 
     Args:
         parameters: stage name -> its config as JSON.
         root: where the runner keeps what stages hand on.
+        containers: to run each stage in; processes of this Python when not given.
 
     Raises:
         UserError, GateRefused, Interrupted, StoreError: what the red stage raised.
     """
     from kfp import local
 
-    # the runner starts `python3`, which must be this one
-    bin_directory = str(Path(sys.executable).parent)
-    os.environ["PATH"] = os.pathsep.join([bin_directory, os.environ.get("PATH", "")])
-    root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="geovr-run-") as run_log:
-        os.environ["GEOVR_RUN_LOG"] = run_log
-        local.init(
-            runner=local.SubprocessRunner(use_venv=False),
-            pipeline_root=str(root.resolve()),
-            raise_on_error=True,
-        )
-        began = time.monotonic()
-        failure: RuntimeError | None = None
+    root = root.resolve()
+    began = time.monotonic()
+    failure: Exception | None = None
+    with _run_log(root, containers) as run_log:
+        os.environ["GEOVR_RUN_LOG"] = str(run_log)
+        runner = _runner(parameters, containers)
+        local.init(runner=runner, pipeline_root=str(root), raise_on_error=True)
+        images = {} if containers is None else {"default": containers.image}
         try:
-            make_pipeline()(**parameters)
-        except RuntimeError as error:
+            make_pipeline(images)(**parameters)
+        except Exception as error:  # KFP's, of whatever kind; what the stage said comes first
             failure = error
-        outcomes = _outcomes(Path(run_log))
+        finally:
+            if containers is not None:
+                containers.stop()
+        outcomes = _outcomes(run_log)
     # a log is no terminal, and a table cut to 80 columns says nothing
     console = Console(width=None if sys.stdout.isatty() else 150)
     _print_stages(console, outcomes, time.monotonic() - began)
@@ -64,9 +67,42 @@ def run_local(parameters: dict[str, str], root: Path) -> None:
     if red is not None:
         kind = _ERRORS.get(red["error"], RuntimeError)
         raise kind(f"{red['stage']}: {red['message']}")
+    silent = next((stage.name for stage in STAGES if stage.name not in outcomes), None)
+    if silent is not None:
+        # KFP takes a container that is gone before it is asked for one that did its work
+        raise RuntimeError(
+            f"{silent}: it ended without saying how: killed, out of memory, or never started; its"
+            " last lines stand above"
+        ) from failure
     if failure is not None:
         raise failure
     _print_result(console, outcomes)
+
+
+@contextlib.contextmanager
+def _run_log(root: Path, containers: Containers | None) -> Iterator[Path]:
+    """A directory in which stages say how they ended, where containers can write as well."""
+    run_log = root / f"run-{secrets.token_hex(8)}"
+    for place in (root, run_log):
+        if containers is None:
+            place.mkdir(parents=True, exist_ok=True)
+        else:
+            containers.make(place)
+    try:
+        yield run_log
+    finally:
+        shutil.rmtree(run_log)
+
+
+def _runner(parameters: dict[str, str], containers: Containers | None) -> Any:
+    from kfp import local
+
+    if containers is None:
+        # the runner starts `python3`, which must be this one
+        bin_directory = str(Path(sys.executable).parent)
+        os.environ["PATH"] = os.pathsep.join([bin_directory, os.environ.get("PATH", "")])
+        return local.SubprocessRunner(use_venv=False)
+    return local.DockerRunner(**containers.arguments(parameters))
 
 
 def _outcomes(run_log: Path) -> dict[str, dict[str, Any]]:

@@ -13,7 +13,7 @@ from geovr.stages import STAGES
 from tests.hostile import plant
 from tests.workspace import Workspace, make_template, make_workspace
 
-pytest_plugins = ("tests.faults.report", "tests.servers")
+pytest_plugins = ("tests.faults.report", "tests.servers", "tests.engine")
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # equal bytes are promised for an equal number of threads: here and in the processes tests start

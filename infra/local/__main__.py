@@ -10,6 +10,7 @@ import typer
 
 from geovr.cli import outcome
 from infra.local import servers
+from infra.local.processes import LOOPBACK
 
 app = typer.Typer(
     help="PostgreSQL, S3 and an MLflow server on the loopback, for trying the real thing.",
@@ -21,9 +22,14 @@ Directory = Annotated[Path, typer.Option(help="Where their data, logs and creden
 
 
 @app.command()
-def up(directory: Directory = servers.DIRECTORY) -> None:
+def up(
+    directory: Directory = servers.DIRECTORY,
+    address: Annotated[
+        str, typer.Option(help="Where S3 and MLflow listen, as the gateway of Docker's network.")
+    ] = LOOPBACK,
+) -> None:
     """Start what isn't running, and say how to use it."""
-    made = servers.up(directory)
+    made = servers.up(directory, address)
     typer.echo(made.describe())
     typer.echo(f"use them:  source {directory / 'env.sh'}    # MLFLOW_TRACKING_URI and AWS_*")
     typer.echo("           geovr train --set store=s3://geovr/store")

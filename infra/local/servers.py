@@ -58,12 +58,19 @@ class Servers:
         mlflow = urllib.request.urlopen(f"{self.tracking.url}/version", timeout=10).read().decode()
         return (
             f"PostgreSQL {version} at {LOOPBACK}:{self.database.port}, SeaweedFS S3 at"
-            f" {LOOPBACK}:{self.objects.port}, MLflow server {mlflow} at {self.tracking.url}"
+            f" {self.objects.address}:{self.objects.port}, MLflow server {mlflow} at"
+            f" {self.tracking.url}"
         )
 
 
-def up(directory: Path) -> Servers:
+def up(directory: Path, address: str = LOOPBACK) -> Servers:
     """Start what isn't running; data of before is there again.
+
+    Args:
+        directory: of their data, logs and credentials.
+        address: of this machine, at which S3 and MLflow listen; MLflow asks nobody who he is, so
+            no other than this machine and its containers should reach it. PostgreSQL stays on the
+            loopback.
 
     Raises:
         UserError: when a program is missing or doesn't start; what was started is stopped then.
@@ -79,7 +86,7 @@ def up(directory: Path) -> Servers:
     password, secret = (told.get(name) or secrets.token_urlsafe(24) for name in ("password", "s3"))
     # before anything starts: a cluster keeps the password that it was made with
     processes: dict[str, dict[str, Any]] = {}
-    told = {"password": password, "s3": secret, "processes": processes}
+    told = {"password": password, "s3": secret, "address": address, "processes": processes}
     _write(directory, told)
     ports = free_ports(3)
     with contextlib.ExitStack() as undo:
@@ -91,9 +98,9 @@ def up(directory: Path) -> Servers:
 
         database = start_postgres(directory, ports[0], password)
         keep("postgres", database)
-        objects = start_s3(directory, ports[1], secret)
+        objects = start_s3(directory, ports[1], secret, address)
         keep("s3", objects)
-        tracking = start_tracking(directory, ports[2], database, objects)
+        tracking = start_tracking(directory, ports[2], database, objects, address)
         keep("mlflow", tracking)
         made = Servers(directory, database, objects, tracking)
         lines = [f"export {name}={value}\n" for name, value in made.variables.items()]
@@ -114,11 +121,12 @@ def running(directory: Path) -> Servers | None:
         processes[name] = Process(**{k: v for k, v in values.items() if k != "port"})
     if not all(process.alive() for process in processes.values()):
         return None
+    address = str(told.get("address", LOOPBACK))
     return Servers(
         directory,
         Postgres(processes["postgres"], ports["postgres"], str(told["password"])),
-        S3(processes["s3"], ports["s3"], str(told["s3"])),
-        Tracking(processes["mlflow"], ports["mlflow"]),
+        S3(processes["s3"], ports["s3"], str(told["s3"]), address),
+        Tracking(processes["mlflow"], ports["mlflow"], address),
     )
 
 
@@ -161,10 +169,10 @@ def down(directory: Path, *, delete: bool = False) -> list[str]:
 
 
 @contextlib.contextmanager
-def serving(directory: Path) -> Iterator[Servers]:
+def serving(directory: Path, address: str = LOOPBACK) -> Iterator[Servers]:
     """The servers while the block runs; nothing of them is left then."""
     try:
-        yield up(directory)
+        yield up(directory, address)
     finally:
         if (directory / "state.json").exists():  # else nothing was started
             down(directory, delete=True)

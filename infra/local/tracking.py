@@ -17,14 +17,17 @@ class Tracking:
 
     process: Process
     port: int
+    address: str = LOOPBACK
 
     @property
     def url(self) -> str:
         """For MLFLOW_TRACKING_URI and a browser."""
-        return f"http://{LOOPBACK}:{self.port}"
+        return f"http://{self.address}:{self.port}"
 
 
-def start_tracking(directory: Path, port: int, database: Postgres, objects: S3) -> Tracking:
+def start_tracking(
+    directory: Path, port: int, database: Postgres, objects: S3, address: str = LOOPBACK
+) -> Tracking:
     """Start it.
 
     Raises:
@@ -33,7 +36,7 @@ def start_tracking(directory: Path, port: int, database: Postgres, objects: S3) 
     process = start(
         "the MLflow server",
         [
-            find("mlflow", remedy="run make setup"), "server", "--host", LOOPBACK,
+            find("mlflow", remedy="run make setup"), "server", "--host", address,
             "--port", str(port), "--workers", "2",
         ],
         directory / "mlflow.log",
@@ -46,7 +49,7 @@ def start_tracking(directory: Path, port: int, database: Postgres, objects: S3) 
             "MLFLOW_DISABLE_TELEMETRY": "true",
         },
     )  # fmt: skip
-    made = Tracking(process, port)
+    made = Tracking(process, port, address)
     with stopped_on_failure(process):
         wait_until(lambda: urllib.request.urlopen(f"{made.url}/health", timeout=5).read(), process)
     return made

@@ -64,6 +64,7 @@ HOMES = {
     "peft": {"geovr/model/lora.py"},
     "kfp": {"components", "pipelines"},
     "kfp_server_api": {"pipelines/client/"},
+    "docker": {"pipelines/docker.py", "geovr/doctor/services.py"},
 }
 
 FILES = [

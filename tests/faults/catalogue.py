@@ -102,11 +102,7 @@ _GROUPS: dict[str, list[tuple[str, str]]] = {
     ],
 }  # fmt: skip
 
-_LATER: dict[int, tuple[int, str]] = {
-    52: (7, "images"),
-    54: (7, ""),
-    55: (7, "images"),
-}
+_LATER: dict[int, tuple[int, str]] = {}
 """Number -> the issue that proves it or its rest, and what that rest is."""
 
 

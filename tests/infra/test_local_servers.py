@@ -189,10 +189,10 @@ def test_when_one_fails_the_others_stop_and_were_recorded(
         started.append(launch("PostgreSQL"))
         return Postgres(started[-1], port, password)
 
-    def objects(directory: Path, port: int, secret: str) -> S3:
+    def objects(directory: Path, port: int, secret: str, address: str) -> S3:
         note()
         started.append(launch("SeaweedFS"))
-        return S3(started[-1], port, secret)
+        return S3(started[-1], port, secret, address)
 
     def fails(*arguments: Any) -> None:
         note()
