@@ -194,6 +194,7 @@ def in_parts(
 
 
 def remove_parts(store: Store, prefix: str) -> None:
-    """Forget the parts, when the whole is written."""
+    """Forget the parts, when the whole is written, and what a kill left of one half written."""
+    store.remove_partial(f"{prefix}/parts")
     for key in store.keys(f"{prefix}/parts"):
         store.remove(key)
