@@ -15,7 +15,8 @@ from geovr.artifacts import Artifact, ClipSet
 from geovr.config import digest
 from geovr.errors import UserError
 from geovr.home import home
-from geovr.storage import dvc_version, fetch_dvc, is_s3
+from geovr.storage import is_s3
+from geovr.storage_dvc import dvc_version, fetch_dvc
 
 NAMES = ("repo", "rev", "path", "md5")
 _SCHEME = "dvc:"

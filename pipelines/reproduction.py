@@ -16,7 +16,8 @@ from geovr.artifacts import git_sha
 from geovr.config import digest, validate
 from geovr.errors import UserError
 from geovr.stages import STAGES
-from geovr.storage import Store, dvc_pointer, is_s3, write_atomic
+from geovr.storage import Store, is_s3, write_atomic
+from geovr.storage_dvc import dvc_pointer
 from pipelines.recorded import Recorded
 
 SUFFIX = "-reproduced"

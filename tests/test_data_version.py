@@ -13,7 +13,7 @@ from geovr import data_version
 from geovr.artifacts import ClipSet
 from geovr.errors import UserError
 from geovr.ingesting.config import DvcSource
-from geovr.storage import dvc_version
+from geovr.storage_dvc import dvc_version
 from tests.workspace import environment
 
 

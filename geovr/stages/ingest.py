@@ -4,8 +4,7 @@ Every input is used, or put aside by name with a reason; the counts add up. Clip
 by the video's bytes and the sampler, so a rerun decodes only what is new.
 
 details of the ClipSet: sampler, sampler_key, dvc (see data_version.py), window (start, end),
-benchmark (name, revision,
-number of questions), protocol, fingerprint, decoded, reused.
+benchmark (name, revision, number of questions), protocol, fingerprint, decoded, reused.
 """
 
 from __future__ import annotations
@@ -25,7 +24,8 @@ from geovr.ingesting.decoding import decode_all
 from geovr.ingesting.joining import files_of_clips, join, labels, put_aside
 from geovr.ingesting.window import resolved
 from geovr.ingesting.writing import pass_on, write
-from geovr.storage import Store, dvc_pointer, is_s3
+from geovr.storage import Store, is_s3
+from geovr.storage_dvc import dvc_pointer
 
 __all__ = ["BenchmarkSource", "DvcSource", "IngestConfig", "ingest", "sampler_key"]
 

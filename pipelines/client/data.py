@@ -8,7 +8,8 @@ from pathlib import Path
 from geovr.config import digest
 from geovr.errors import UserError
 from geovr.ingesting.config import IngestConfig
-from geovr.storage import Store, dvc_version, is_s3, sha256_file
+from geovr.storage import Store, is_s3, sha256_file
+from geovr.storage_dvc import dvc_version
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ HOMES = {
         "geovr/storage_s3_client.py",
         "geovr/storage_s3_failures.py",
     },
-    "dvc": {"geovr/storage.py"},
+    "dvc": {"geovr/storage_dvc.py"},
     "torchx": {"geovr/launch/"},
     "great_expectations": {"geovr/quality/expectations.py"},
     "matplotlib": {"geovr/inspection/pictures.py"},
