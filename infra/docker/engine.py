@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 from geovr.errors import UserError
 from infra.docker import firewall
-from infra.local.processes import Process, find, start, stopped_on_failure, wait_until
+from infra.local.processes import Process, find, forget, start, stopped_on_failure, wait_until
 
 DIRECTORY = Path(".geovr/engine")
 REMEDY = (
@@ -138,12 +137,7 @@ def down(directory: Path, *, delete: bool = False) -> bool:
         if not found.rules:
             firewall.remove()
     if delete and (directory / _STATE).is_file():
-        for name in ("data", "exec"):
-            shutil.rmtree(directory / name, ignore_errors=False)
-        for name in ("dockerd.log", "docker.sock", "pid", _STATE):
-            (directory / name).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # something else lies there
-            directory.rmdir()
+        forget(directory, ("data", "exec", "dockerd.log", "docker.sock", "pid", _STATE))
     return found is not None
 
 

@@ -17,6 +17,7 @@ from infra.local.processes import (
     LOOPBACK,
     Process,
     find,
+    forget,
     free_ports,
     start,
     stopped_on_failure,
@@ -85,17 +86,11 @@ def running(directory: Path) -> Registry | None:
 
 def down(directory: Path, *, delete: bool = False) -> bool:
     """Stop it; whether it ran. Images that it keeps go only when `delete` is set."""
-    import shutil
-
     found = running(directory)
     if found is not None:
         found.process.stop()
     if delete and (directory / _STATE).is_file():
-        shutil.rmtree(directory / _DATA, ignore_errors=False)
-        for name in (_CONFIG, _LOG, _STATE):
-            (directory / name).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # something else lies there
-            directory.rmdir()
+        forget(directory, (_DATA, _CONFIG, _LOG, _STATE))
     return found is not None
 
 

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,6 +153,22 @@ def find(program: str, *places: str, remedy: str) -> str:
     if found is None:
         raise UserError(f"no program {program} on this machine: {remedy}")
     return found
+
+
+def forget(directory: Path, names: Iterable[str]) -> None:
+    """Delete what programs kept in a directory, and that too when nothing else is there.
+
+    Args:
+        directory: of theirs.
+        names: in it; the one that says what the rest is goes last, so that this can be done again.
+    """
+    for path in (directory / name for name in names):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # something else lies there
+        directory.rmdir()
 
 
 def free_ports(count: int) -> list[int]:

@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import secrets
-import shutil
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -20,7 +19,7 @@ from typing import Any
 from geovr.errors import UserError
 from infra.local import postgres, s3
 from infra.local.postgres import Postgres, start_postgres, stop_postgres
-from infra.local.processes import LOOPBACK, Process, free_ports
+from infra.local.processes import LOOPBACK, Process, forget, free_ports
 from infra.local.s3 import S3, start_s3
 from infra.local.tracking import Tracking, start_tracking
 
@@ -158,13 +157,8 @@ def down(directory: Path, *, delete: bool = False) -> list[str]:
     if told:
         _write(directory, told | {"processes": {}})
     if delete:
-        for path in (postgres.place(directory), *(directory / name for name in ENTRIES)):
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # something else lies there
-            directory.rmdir()
+        # PostgreSQL's may lie elsewhere; an absolute name stands for itself
+        forget(directory, (str(postgres.place(directory).absolute()), *ENTRIES))
     return stopped
 
 

@@ -12,8 +12,6 @@ import asyncio
 import multiprocessing
 import os
 import re
-import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,11 +19,11 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from geovr.data.loader import read_ahead
 from geovr.storage import S3Backend, sha256_bytes
+from tests.bench.pairs import show
 
 BUCKET = "bench"
 LATENCY_S, BYTES_PER_S = 0.02, 90e6
@@ -193,19 +191,12 @@ def main() -> None:
         f"{LARGE} of {LARGE_BYTES / 1e6:.0f} MB, by ranges": by_ranges,
         f"{SMALL} of {SMALL_BYTES / 1e6:.0f} MB, {WORKERS} processes ahead": ahead,
     }
-    table = Table("objects, our way", "one GET after the other, s", "ours, s", "ratio (range)")
-    for what, pairs in rows.items():
-        ratios = sorted(one / other for one, other in pairs)
-        table.add_row(
-            what,
-            *(f"{statistics.median(way):.2f}" for way in zip(*pairs, strict=True)),
-            f"{statistics.median(ratios):.1f} ({ratios[0]:.1f} to {ratios[-1]:.1f})",
-        )
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(table)
-    console.print(
+    table = Table("objects, our way", "one GET after the other, s", "ours, s", "ratio [range]")
+    show(
+        table,
+        rows,
         f"{rounds} rounds in turn, {LATENCY_S * 1e3:.0f} ms and at most {BYTES_PER_S / 1e6:.0f}"
-        " MB/s a connection; equal bytes"
+        " MB/s a connection; equal bytes",
     )
 
 

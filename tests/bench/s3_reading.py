@@ -10,8 +10,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -20,12 +18,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from geovr.storage import S3Backend, sha256_bytes
 from infra.local.processes import free_ports
 from infra.local.s3 import BUCKET, start_s3
+from tests.bench.pairs import show
 from tests.bench.reading import whole
 from tests.slow_proxy import Network, slow_proxy
 
@@ -100,16 +98,9 @@ def main() -> None:
         finally:
             server.process.stop()
     table = Table("way to the server", "one stream, s", "by ranges, s", "ratio [range]")
-    for what, pairs in rows.items():
-        ratios = sorted(one / other for one, other in pairs)
-        table.add_row(
-            what,
-            *(f"{statistics.median(way):.2f}" for way in zip(*pairs, strict=True)),
-            f"{statistics.median(ratios):.2f} [{ratios[0]:.2f}, {ratios[-1]:.2f}]",
-        )
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(table)
-    console.print(f"{told.rounds} rounds in turn, an object of {told.megabytes} MB; equal bytes")
+    show(
+        table, rows, f"{told.rounds} rounds in turn, an object of {told.megabytes} MB; equal bytes"
+    )
 
 
 if __name__ == "__main__":

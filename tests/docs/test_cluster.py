@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.commands import ELSEWHERE, Block, blocks, faults_of
+from tests.kubectl import require_kubectl
 from tests.workspace import BIN, REPOSITORY
 
 PAGE = REPOSITORY / "docs/cluster.md"
@@ -53,7 +54,8 @@ def test_commands_options_and_files_exist(block: Block) -> None:
 
 def test_what_needs_no_cluster_runs(clone: Path) -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("KFP_", "AWS_"))}
-    environment["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    places = (str(BIN), str(require_kubectl().parent), os.environ["PATH"])
+    environment["PATH"] = os.pathsep.join(places)
     for block in BLOCKS:
         if not block.runs_here:
             continue

@@ -14,7 +14,8 @@ import pytest
 
 from geovr.errors import UserError
 from infra.kubernetes import kubectl
-from tests.policies.conftest import KUBERNETES, require_kubectl
+from tests.kubectl import require_kubectl
+from tests.policies.conftest import KUBERNETES
 from tests.workspace import REPOSITORY
 
 
