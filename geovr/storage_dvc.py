@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -75,9 +76,15 @@ def dvc_pointer(path: Path) -> dict[str, str] | None:
     """What DVC knows of a path: the md5 in the .dvc file of the path or of a parent of it."""
     import yaml
 
+    for pointer in pointer_files(path):
+        out = yaml.safe_load(pointer.read_text())["outs"][0]
+        return {"path": str(out["path"]), "md5": str(out["md5"])}
+    return None
+
+
+def pointer_files(path: Path) -> Iterator[Path]:
+    """The .dvc files of a path and of its parents, nearest first."""
     for place in (path, *path.parents):
         pointer = place.with_name(f"{place.name}.dvc") if place.name else None
         if pointer is not None and pointer.is_file():
-            out = yaml.safe_load(pointer.read_text())["outs"][0]
-            return {"path": str(out["path"]), "md5": str(out["md5"])}
-    return None
+            yield pointer

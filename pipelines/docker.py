@@ -19,7 +19,9 @@ from urllib.parse import urlsplit
 from geovr.errors import UserError
 from geovr.home import home
 from geovr.storage import is_s3
+from geovr.storage_dvc import pointer_files
 from geovr.tracking import tracking_uri
+from pipelines.images import read_images
 
 PASSED = ("AWS_", "MLFLOW_", "GEOVR_")
 """Beginnings of the variables that reach the stages; of this machine's others none does."""
@@ -145,8 +147,6 @@ def built_image() -> str:
     Raises:
         UserError: when it recorded none.
     """
-    from pipelines.__main__ import read_images
-
     found = read_images(BUILT if BUILT.is_file() else None).get("default")
     if found is None:
         raise UserError(f"{BUILT}: no image in it; run make images, or give --image")
@@ -241,10 +241,8 @@ def _seen(text: str) -> Iterator[tuple[str, Path]]:
     if path == Path(path.anchor):
         raise UserError(f"{text}: the whole file system can't be given to a container")
     yield str(path), path.resolve()
-    for place in (path, *path.parents):
-        pointer = place.with_name(f"{place.name}.dvc") if place.name else None
-        if pointer is not None and pointer.is_file():
-            yield str(pointer), pointer.resolve()
+    for pointer in pointer_files(path):
+        yield str(pointer), pointer.resolve()
 
 
 def _texts(value: Any) -> Iterator[str]:
