@@ -15,11 +15,9 @@ from components.register import register as register_component
 from components.train import train as train_component
 from geovr.quality.suites import suite_digest
 from geovr.stages import BY_NAME
+from pipelines import DESCRIPTION, NAME
 from pipelines.cluster import ClusterConfig
 from pipelines.placing import Placer, pipeline_config, tolerations
-
-NAME = "geovr-training"
-DESCRIPTION = "Video to registered model, gated between stages."
 
 
 def make_pipeline(

@@ -10,10 +10,9 @@ from typing import Any
 import kfp_server_api as kfp_api
 
 from geovr.errors import UserError
+from pipelines import DESCRIPTION, NAME
 from pipelines.client.compiled import Compiled
 from pipelines.client.server import Server
-
-PIPELINE = "geovr-training"
 
 
 def version_of(server: Server, made: Compiled) -> Any:
@@ -26,21 +25,21 @@ def version_of(server: Server, made: Compiled) -> Any:
 
 
 def _pipeline(server: Server) -> str:
-    doing = f"pipeline {PIPELINE}"
+    doing = f"pipeline {NAME}"
 
     def found() -> str | None:
         pages = server.listed(
             doing, server.pipelines.pipeline_service_list_pipelines, "pipelines",
-            namespace=server.namespace, filter=server.named(PIPELINE),
+            namespace=server.namespace, filter=server.named(NAME),
         )  # fmt: skip
-        return _exactly(PIPELINE, pages, "pipeline_id")
+        return _exactly(NAME, pages, "pipeline_id")
 
     def create() -> str:
         body = kfp_api.V2beta1Pipeline(
-            name=PIPELINE,
-            display_name=PIPELINE,
+            name=NAME,
+            display_name=NAME,
             namespace=server.namespace,
-            description="GeoVR: video to registered model, gated between stages.",
+            description=DESCRIPTION,
         )
         return str(
             server.ask(
