@@ -1,7 +1,7 @@
 """The 55 faults that the workflow must survive, and what it promises for each.
 
 A test proves a fault's promise, or a part of it, by carrying its number: `@pytest.mark.fault(7)`.
-What no test can prove yet stands here with the issue that brings it.
+A test of the catalogue holds every fault to having one.
 """
 
 from __future__ import annotations
@@ -18,16 +18,12 @@ class Fault:
         group: what it happens to.
         fault: what goes wrong.
         promise: what happens then.
-        issue: which issue proves it, or the rest of it; None when the tests here prove all.
-        rest: what is left to that issue, where a part is proven already.
     """
 
     number: int
     group: str
     fault: str
     promise: str
-    issue: int | None = None
-    rest: str = ""
 
 
 _GROUPS: dict[str, list[tuple[str, str]]] = {
@@ -102,14 +98,11 @@ _GROUPS: dict[str, list[tuple[str, str]]] = {
     ],
 }  # fmt: skip
 
-_LATER: dict[int, tuple[int, str]] = {}
-"""Number -> the issue that proves it or its rest, and what that rest is."""
-
 
 def _catalogue() -> tuple[Fault, ...]:
     named = [(group, *row) for group, rows in _GROUPS.items() for row in rows]
     return tuple(
-        Fault(number, group, fault, promise, *_LATER.get(number, (None, "")))
+        Fault(number, group, fault, promise)
         for number, (group, fault, promise) in enumerate(named, start=1)
     )
 

@@ -30,21 +30,10 @@ class Row:
 
     @property
     def state(self) -> str:
-        """failed, proven, in part, or open."""
+        """failed, proven, or open."""
         if self.outcome.startswith("failed"):
             return "failed"
-        if not self.outcome.startswith("passed"):
-            return "open"
-        return "in part" if self.fault.issue else "proven"
-
-    @property
-    def told(self) -> str:
-        """The outcome, and who proves what is left."""
-        if not self.fault.issue:
-            return self.outcome
-        if self.state == "in part":
-            return f"{self.outcome}; issue {self.fault.issue}: {self.fault.rest}"
-        return f"open: issue {self.fault.issue}" if not self.tests else self.outcome
+        return "proven" if self.outcome.startswith("passed") else "open"
 
 
 def row(fault: Fault, tests: dict[str, Any]) -> Row:
@@ -60,22 +49,13 @@ def row(fault: Fault, tests: dict[str, Any]) -> Row:
 
 def summary(rows: Iterable[Row]) -> str:
     """The end line."""
-    by_state: dict[str, list[Row]] = {}
+    by_state: dict[str, list[str]] = {}
     for one in rows:
-        by_state.setdefault(one.state, []).append(one)
-
-    def named(state: str) -> str:
-        issues: dict[str, list[str]] = {}
-        for one in by_state.get(state, []):
-            whose = f"issue {one.fault.issue}: " if one.fault.issue else ""
-            issues.setdefault(whose, []).append(str(one.fault.number))
-        text = "; ".join(whose + ", ".join(found) for whose, found in sorted(issues.items()))
-        return f" ({text})" if text else ""
-
+        by_state.setdefault(one.state, []).append(str(one.fault.number))
     told = f"proven {len(by_state.get('proven', []))} of {len(FAULTS)}"
-    for state in ("in part", "open", "failed"):
+    for state in ("open", "failed"):
         if state in by_state:
-            told += f", {state} {len(by_state[state])}{named(state)}"
+            told += f", {state} {len(by_state[state])} ({', '.join(by_state[state])})"
     return told
 
 
@@ -92,7 +72,7 @@ def main(path: Path) -> int:
             group = one.fault.group
             table.add_section()
         table.add_row(
-            str(one.fault.number), one.fault.fault, one.fault.promise, str(one.tests), one.told,
+            str(one.fault.number), one.fault.fault, one.fault.promise, str(one.tests), one.outcome,
             f"{one.seconds:.1f}",
         )  # fmt: skip
     console = Console()
