@@ -76,7 +76,7 @@ def _has(program: str) -> bool:
 
 
 @pytest.fixture(scope="session")
-def place() -> Iterator[Path]:
+def engine_place() -> Iterator[Path]:
     """A directory with a short path, for a socket's may not be long; gone in the end."""
     made = Path(tempfile.mkdtemp(prefix="geovr-engine-"))
     yield made
@@ -85,12 +85,12 @@ def place() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def engine(place: Path, pytestconfig: pytest.Config) -> Iterator[Engine]:
+def engine(engine_place: Path, pytestconfig: pytest.Config) -> Iterator[Engine]:
     """An engine; nothing is left of one that was started for the tests."""
     require()
     with contextlib.ExitStack() as stack:
         with timed(pytestconfig, "engine up"):
-            made = stack.enter_context(engines.serving(place))
+            made = stack.enter_context(engines.serving(engine_place))
         yield made
         with timed(pytestconfig, "engine and images removed"):
             stack.close()
@@ -104,10 +104,10 @@ def on_engine(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Engine:
 
 
 @pytest.fixture(scope="session")
-def base_image(engine: Engine, place: Path, pytestconfig: pytest.Config) -> str:
+def base_image(engine: Engine, engine_place: Path, pytestconfig: pytest.Config) -> str:
     """The base, by debootstrap unless the engine has it."""
     with timed(pytestconfig, "base image"):
-        return make_base(engine, place)
+        return make_base(engine, engine_place)
 
 
 @pytest.fixture(scope="session")
