@@ -13,9 +13,9 @@ import os
 import secrets
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from geovr.errors import LostObject, StoreError, UserError
 from geovr.object_cache import ObjectCache
@@ -28,6 +28,9 @@ __all__ = [
 
 
 log = logging.getLogger("geovr")
+
+_TRIES = 5
+"""Of a folder that is removed, empty, between its making and the first file in it."""
 
 
 def is_s3(uri: str) -> bool:
@@ -53,7 +56,6 @@ def write_atomic(path: Path, data: bytes) -> None:
         StoreError: naming the file when the disk doesn't take it.
     """
     with _failures_named(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
         with _written_beside(path, data) as temporary:
             temporary.replace(path)
         _sync_directory(path.parent)
@@ -66,7 +68,6 @@ def write_new(path: Path, data: bytes) -> bool:
         StoreError: naming the file when the disk doesn't take it.
     """
     with _failures_named(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
         with _written_beside(path, data) as temporary:
             try:
                 os.link(temporary, path)
@@ -94,7 +95,7 @@ def _written_beside(path: Path, data: bytes) -> Iterator[Path]:
     """A complete temporary file in the same directory, gone after the block."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with _opened(temporary) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -103,8 +104,21 @@ def _written_beside(path: Path, data: bytes) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def _opened(path: Path) -> BinaryIO:
+    """A new file in a folder that is made for it, also when another process is removing that."""
+    for _ in range(_TRIES - 1):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            return path.open("wb")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("wb")
+
+
 def _sync_directory(path: Path) -> None:
-    directory = os.open(path, os.O_RDONLY)
+    try:
+        directory = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return  # another process has removed what was written, and the folder with it
     try:
         os.fsync(directory)
     finally:
@@ -168,10 +182,26 @@ class LocalBackend:
             return None
 
     def keys(self, prefix: str) -> Iterator[str]:
-        base = self.root / prefix
-        for path in sorted(base.rglob("*")) if base.is_dir() else []:
-            if path.is_file() and not path.name.endswith(".tmp"):
+        for path in self._files(prefix):
+            if not path.name.endswith(".tmp"):
                 yield path.relative_to(self.root).as_posix()
+
+    def _files(self, prefix: str) -> list[Path]:
+        """All files below a prefix, sorted; a folder that goes away meanwhile has none.
+
+        Raises:
+            StoreError: for a folder that can't be read.
+        """
+
+        def unread(error: OSError) -> None:
+            if not isinstance(error, FileNotFoundError | NotADirectoryError):
+                raise StoreError(
+                    f"{error.filename}: can't be listed: {error.strerror}; give access there"
+                ) from error
+
+        walked = os.walk(self.root / prefix, onerror=unread)
+        found = (Path(folder) / name for folder, _, names in walked for name in names)
+        return sorted(path for path in found if path.is_file())
 
     def versions(self, prefix: str) -> Iterator[tuple[str, str]]:
         for key in self.keys(prefix):
@@ -180,12 +210,14 @@ class LocalBackend:
     def remove(self, key: str) -> None:
         path = self.path(key)
         path.unlink(missing_ok=True)
-        if path.parent != self.root and path.parent.is_dir() and not any(path.parent.iterdir()):
-            path.parent.rmdir()
+        if path.parent != self.root:
+            with suppress(OSError):  # it holds others, or another process was faster
+                path.parent.rmdir()
 
     def remove_partial(self, prefix: str) -> None:
-        for path in sorted((self.root / prefix).rglob(".*.tmp")):
-            self.remove(path.relative_to(self.root).as_posix())
+        for path in self._files(prefix):
+            if path.name.startswith(".") and path.name.endswith(".tmp"):
+                self.remove(path.relative_to(self.root).as_posix())
 
 
 class Store:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -148,3 +149,30 @@ def test_writers_at_once_agree_on_one_object(store: Store) -> None:
         seen = list(pool.map(lambda data: store.put_new("same.bin", data), offered))
     assert set(seen) == {store.get("same.bin")}
     assert store.keys("") == ["same.bin"]
+
+
+@pytest.mark.fault(26)
+def test_a_listing_beside_somebody_who_removes_shows_what_stays(tmp_path: Path) -> None:
+    """Another process cleans up or writes while this one looks, as the ranks of a training do."""
+    store = Store.open(str(tmp_path / "store"))
+    store.put("steps/kept", b"x")
+    ended = threading.Event()
+
+    def come_and_go() -> None:
+        while not ended.is_set():
+            for number in range(20):
+                store.put(f"steps/{number}/a", b"x")
+            for number in range(20):
+                store.remove(f"steps/{number}/a")
+
+    other = threading.Thread(target=come_and_go)
+    other.start()
+    try:
+        for _ in range(1500):
+            assert "steps/kept" in store.keys("steps")
+            store.remove("steps/7/a")
+            store.remove_partial("nothing/there")
+    finally:
+        ended.set()
+        other.join()
+    assert store.keys("steps") == ["steps/kept"]

@@ -233,7 +233,8 @@ class Checkpoints:
         first = distributed.rank() == 0
         if first:
             self._remove_leftovers()
-        for step in distributed.broadcast_object(self.complete_steps()[::-1]):
+        steps = self.complete_steps()[::-1] if first else []
+        for step in distributed.broadcast_object(steps):
             files, error = self._verify(step)
             if error:
                 self._broken.add(step)
