@@ -89,8 +89,11 @@ class PromptTokens:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, nothing added."""
-        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
-        return ids
+        return list(self._ids(text))
+
+    @functools.lru_cache(maxsize=1 << 14)  # noqa: B019 - questions recur: few wordings, many clips
+    def _ids(self, text: str) -> tuple[int, ...]:
+        return tuple(self.tokenizer.encode(text, add_special_tokens=False))
 
     @functools.lru_cache(maxsize=256)  # noqa: B019 - as many entries as shapes of samples
     def _template(self, kinds: tuple[str, ...], question_first: bool = False) -> _Template:

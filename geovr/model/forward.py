@@ -16,9 +16,10 @@ from torch import nn
 from geovr.data.batch import Batch
 from geovr.errors import UserError
 from geovr.model import attention
-from geovr.model.attention import PackedRow
+from geovr.model.attention import PackedRow, group_tails
 from geovr.model.memory import PrefixMemory
 from geovr.model.patches import SlotPatchEmbed
+from geovr.model.vision import FrameAttention
 
 
 def load_backbone(directory: Path, dtype: torch.dtype = torch.float32) -> tuple[nn.Module, Any]:
@@ -57,12 +58,16 @@ def load_backbone(directory: Path, dtype: torch.dtype = torch.float32) -> tuple[
 def prepare_backbone(backbone: Any) -> Any:
     """The same Qwen3-VL, able to take our batches; ordinary calls give what they gave.
 
-    Its patch embedding takes patches of single frames (model/patches.py), and its language model
-    rows that share a prefix (model/attention.py).
+    Its patch embedding takes patches of single frames (model/patches.py), its vision tower attends
+    within all frames at once (model/vision.py), and its language model takes rows that share a
+    prefix (model/attention.py).
     """
     attention.register()
     backbone.set_attn_implementation({"text_config": attention.NAME})
-    backbone.model.visual.patch_embed = SlotPatchEmbed(backbone.model.visual.patch_embed)
+    visual = backbone.model.visual
+    visual.patch_embed = SlotPatchEmbed(visual.patch_embed)
+    for block in visual.blocks:
+        block.attn = FrameAttention(block.attn)
     return backbone
 
 
@@ -158,7 +163,7 @@ def attention_arguments(batch: Batch) -> dict[str, Any]:
         PackedRow(start, prefix, length, batch.tail_mask(row))
         for row, (start, prefix, length) in enumerate(rows)
     ]
-    return {"attention_mask": None, "rows": tuple(packed)}
+    return {"attention_mask": None, "rows": tuple(packed), "tails": group_tails(packed)}
 
 
 @contextmanager

@@ -12,14 +12,19 @@ import json
 import logging
 import tempfile
 from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from geovr.data.numbers import BIN_TEXTS
 from geovr.errors import UserError
+from geovr.model.phrases import PHRASES
 from geovr.storage import sha256_file, write_atomic
 
 log = logging.getLogger("geovr")
 
+Preset = Literal["tiny", "study"]
+PRESETS: dict[str, Sequence[str]] = {"tiny": (), "study": PHRASES}
+"""Phrases that are tokens of their own (see model/phrases.py)."""
 SPECIAL_TOKENS = (
     "<|endoftext|>",
     "<|im_start|>",
@@ -101,7 +106,7 @@ def _corpus() -> list[str]:
     return [*texts, *(f"<{n / 10:.1f} seconds>" for n in range(0, 320, 5))]
 
 
-def _tokenizer() -> Any:
+def _tokenizer(phrases: Sequence[str] = ()) -> Any:
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import Qwen2TokenizerFast
 
@@ -130,6 +135,7 @@ def _tokenizer() -> Any:
     tokenizer.add_tokens(
         [AddedToken(text, single_word=True, normalized=False) for text in BIN_TEXTS]
     )
+    tokenizer.add_tokens([AddedToken(text, normalized=False) for text in phrases])
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
 
@@ -204,7 +210,7 @@ def _config(tokenizer: Any) -> Any:
     )
 
 
-def init_model(preset: Literal["tiny"], output: Path, seed: int = 0) -> Path:
+def init_model(preset: Preset, output: Path, seed: int = 0) -> Path:
     """Write a model directory that plain transformers loads.
 
     Args:
@@ -220,12 +226,12 @@ def init_model(preset: Literal["tiny"], output: Path, seed: int = 0) -> Path:
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
-    if preset != "tiny":
-        raise UserError(f"init-model: no preset {preset!r}; there is one: tiny")
+    if preset not in PRESETS:
+        raise UserError(f"init-model: no preset {preset!r}; there are: {', '.join(PRESETS)}")
     with tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng(devices=[]):
         directory = Path(scratch)
         torch.manual_seed(seed)
-        tokenizer = _tokenizer()
+        tokenizer = _tokenizer(PRESETS[preset])
         config = _config(tokenizer)
         model = Qwen3VLForConditionalGeneration(config)
         model.generation_config = GenerationConfig(

@@ -18,7 +18,7 @@ from geovr.config import digest
 from geovr.simulation.layouts import DATASET
 from geovr.storage import sha256_bytes
 
-CODE_VERSION, ROOMS_CODE_VERSION = 2, 1
+CODE_VERSION, ROOMS_CODE_VERSION = 3, 1
 """Part of every scene's key: raise it when anything drawn, rendered or asked changes."""
 
 Split = Literal["train", "test"]

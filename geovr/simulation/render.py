@@ -5,6 +5,7 @@ Legend: N frames, H W pixels, R rays (N*H*W), F faces.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,13 +14,14 @@ from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 
 from geovr.simulation.furniture import BY_NAME, COLOURS, unit_mesh
-from geovr.simulation.room import Piece, Room
+from geovr.simulation.room import Colour, Piece, Room
 from geovr.simulation.walk import Walk
 
 FloatArray = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
 
 AMBIENT, DIFFUSE = 0.42, 0.62
+STRIPE_SHADE = 0.72
 NOISE = 3.0
 """Standard deviation of the pixel noise, in 8-bit steps."""
 
@@ -161,6 +163,11 @@ def _dot(a_R3: FloatArray, b_R3: FloatArray) -> FloatArray:
     return products
 
 
+def _striped(colours: Sequence[Colour]) -> FloatArray:
+    """Of walls, each with its dark stripe, (2, 2, 3)."""
+    return np.array([(colour, np.array(colour) * STRIPE_SHADE) for colour in colours])
+
+
 def shade(room: Room, hits: Hits, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     """RGB (N, H, W, 3) uint8 of what was hit: patterns, Lambert shading and pixel noise."""
     colour_R3 = hits.piece_colour_R3.copy()
@@ -168,16 +175,19 @@ def shade(room: Room, hits: Hits, rng: np.random.Generator) -> npt.NDArray[np.ui
     # Metric tiles on the floor and stripes along the walls: what is seen of them, held against
     # the known eye height, tells sizes.
     patterns = (
-        (FLOOR, (0, 1), room.tile, room.floor_colours),
-        (WALLS_X, (1,), room.stripe, room.wall_colours),
-        (WALLS_Y, (0,), room.stripe, room.wall_colours),
+        (FLOOR, (0, 1), room.tile, np.array([room.floor_colours])),
+        (WALLS_X, (1,), room.stripe, _striped(room.wall_colours[:2])),
+        (WALLS_Y, (0,), room.stripe, _striped(room.wall_colours[2:])),
     )
-    for surface, axes, period, colours in patterns:
+    for surface, axes, period, colours_S23 in patterns:
         row = np.flatnonzero(hits.surface_R == surface)
         step = np.zeros(len(row), np.int64)
         for axis in axes:
             step += np.floor(hits.point_R3[row, axis] / np.float32(period)).astype(np.int64)
-        colour_R3[row] = np.array(colours, np.float32)[step & 1]
+        side = np.zeros(len(row), np.int64)
+        if len(colours_S23) > 1:
+            side = (hits.point_R3[row, 0 if surface == WALLS_X else 1] > 0).astype(np.int64)
+        colour_R3[row] = colours_S23[side, step & 1]
     light_R = (AMBIENT + DIFFUSE * np.maximum(hits.lit_R, 0.0)) * 255.0
     noise_R3 = rng.standard_normal(colour_R3.shape, dtype=np.float32) * np.float32(NOISE)
     rgb_R3 = np.clip(colour_R3 * light_R[:, None].astype(np.float32) + noise_R3, 0, 255).round()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from colorsys import hsv_to_rgb
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,7 +54,8 @@ class Room:
     tile: float
     stripe: float
     floor_colours: tuple[Colour, Colour]
-    wall_colours: tuple[Colour, Colour]
+    wall_colours: tuple[Colour, Colour, Colour, Colour]
+    """Of the walls at -x, +x, -y and +y; every second stripe is darker."""
     ceiling_colour: Colour
     lamp_xyz: tuple[float, float, float]
     pieces: tuple[Piece, ...]
@@ -64,6 +66,14 @@ def _pale(rng: np.random.Generator, low: float, high: float) -> Colour:
     base = rng.uniform(low, high)
     red, green, blue = np.clip(base + rng.uniform(-0.05, 0.05, 3), 0.0, 1.0)
     return float(red), float(green), float(blue)
+
+
+def _wall_colours(rng: np.random.Generator) -> tuple[Colour, Colour, Colour, Colour]:
+    """Four tints that differ: walls are what a glance can be recognised by in the next one."""
+    hue = rng.uniform() + rng.permutation(4) / 4 + rng.uniform(-0.06, 0.06, 4)
+    saturation, value = rng.uniform(0.22, 0.42, 4), rng.uniform(0.58, 0.80, 4)
+    a, b, c, d = (hsv_to_rgb(h % 1, s, v) for h, s, v in zip(hue, saturation, value, strict=True))
+    return a, b, c, d
 
 
 def _free(piece: Piece, placed: list[Piece], trace_M2: FloatArray) -> bool:
@@ -121,7 +131,7 @@ def sample_room(
     height = float(rng.uniform(*height_m))
     walk = sample_walk(rng, width, depth, frames, turn_class)
     dark = rng.uniform(0.45, 0.70)
-    wall, floor = _pale(rng, 0.62, 0.80), _pale(rng, 0.40, 0.62)
+    floor = _pale(rng, 0.40, 0.62)
     return (
         Room(
             width=width,
@@ -130,7 +140,7 @@ def sample_room(
             tile=float(rng.uniform(*TILE_M)),
             stripe=float(rng.uniform(*STRIPE_M)),
             floor_colours=(floor, (floor[0] * dark, floor[1] * dark, floor[2] * dark)),
-            wall_colours=(wall, (wall[0] * 0.72, wall[1] * 0.72, wall[2] * 0.72)),
+            wall_colours=_wall_colours(rng),
             ceiling_colour=_pale(rng, 0.80, 0.92),
             lamp_xyz=(
                 float(rng.uniform(-0.2, 0.2)) * width,
