@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -161,11 +162,29 @@ def apply_overrides(values: dict[str, Any], overrides: list[str]) -> dict[str, A
     Raises:
         UserError: for an override without `=`, of a key below a value, or with a broken value.
     """
-    result: dict[str, Any] = json.loads(json.dumps(values))
+    told: dict[str, Any] = {}
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator:
             raise UserError(f"--set {override}: write it as key=value, e.g. train.steps=100")
+        told.pop(key, None)  # of two, the last one counts
+        told[key] = _parsed(text, f"--set {key}")
+    return apply_values(values, told, "--set")
+
+
+def apply_values(values: dict[str, Any], changes: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """A copy of nested values in which some dotted keys have other ones.
+
+    Args:
+        values: of a params file.
+        changes: dotted key -> value.
+        source: of the changes, for messages.
+
+    Raises:
+        UserError: for a key below a value.
+    """
+    result: dict[str, Any] = json.loads(json.dumps(values))
+    for key, value in changes.items():
         *parents, leaf = key.split(".")
         node = result
         for parent in parents:
@@ -173,6 +192,6 @@ def apply_overrides(values: dict[str, Any], overrides: list[str]) -> dict[str, A
                 node[parent] = {}
             node = node[parent]
             if not isinstance(node, dict):
-                raise UserError(f"--set {override}: {parent} is a value, so has no keys")
-        node[leaf] = _parsed(text, f"--set {key}")
+                raise UserError(f"{source} {key}: {parent} is a value, so has no keys")
+        node[leaf] = value
     return result

@@ -11,8 +11,8 @@ import itertools
 import json
 import logging
 import tempfile
-from pathlib import Path
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from geovr.data.numbers import BIN_TEXTS

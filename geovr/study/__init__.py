@@ -1,0 +1,1 @@
+"""Studies: arms times seeds through the normal stages, and what they show."""

@@ -1,0 +1,104 @@
+"""What a study's runs left behind: answers, losses and times, by arm and seed.
+
+A study's directory holds study.json (its config) and runs/<arm>/<seed>/, in which a run keeps
+params.yaml, checkpoint/ and evaluation/ as the stages wrote them, and done.json once both stand.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from geovr.artifacts import Checkpoint, EvalReport
+from geovr.config import validate
+from geovr.errors import UserError
+from geovr.evaluation.predictions import read
+from geovr.study.config import StudyConfig
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One arm with one seed.
+
+    Attributes:
+        arm: its name.
+        seed: of the run.
+        answers: rows as a prediction file has them (see evaluation/predictions.py).
+        curve: metrics of each step (`step`, `loss/text`, ...), as training logs them.
+        seconds: of the stages `train` and `evaluate`.
+        details: of the Checkpoint.
+        geometry: geometry.json of the evaluation; None where it wasn't measured.
+    """
+
+    arm: str
+    seed: int
+    answers: list[dict[str, Any]]
+    curve: list[dict[str, float]]
+    seconds: dict[str, float]
+    details: dict[str, Any]
+    geometry: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """All runs of a study that are done, in the order of arms and seeds; others are missing."""
+
+    study: StudyConfig
+    runs: tuple[RunResult, ...]
+
+    @property
+    def missing(self) -> list[tuple[str, int]]:
+        """Arms and seeds that are not done."""
+        done = {(run.arm, run.seed) for run in self.runs}
+        wanted = [(arm.name, seed) for arm in self.study.arms for seed in self.study.seeds]
+        return [pair for pair in wanted if pair not in done]
+
+    def of(self, arm: str) -> list[RunResult]:
+        """The runs of an arm."""
+        return [run for run in self.runs if run.arm == arm]
+
+
+def run_directory(root: Path, arm: str, seed: int) -> Path:
+    """Where a run of a study lies."""
+    return root / "runs" / arm / str(seed)
+
+
+def load_results(root: Path) -> StudyResults:
+    """Read a study's directory.
+
+    Raises:
+        UserError: when it is none, or no run is done.
+        StoreError: when the store lacks a run's answers.
+    """
+    path = root / "study.json"
+    if not path.is_file():
+        raise UserError(f"{root}: no study.json, so no study; `geovr study run` makes one")
+    study = validate(StudyConfig, json.loads(path.read_text()), source=str(path))
+    runs = []
+    for arm in study.arms:
+        for seed in study.seeds:
+            directory = run_directory(root, arm.name, seed)
+            if (directory / "done.json").is_file():
+                runs.append(_load(directory, arm.name, seed))
+    if not runs:
+        raise UserError(f"{root}: no run is done yet; `geovr study run` goes on")
+    return StudyResults(study, tuple(runs))
+
+
+def _load(directory: Path, arm: str, seed: int) -> RunResult:
+    done = json.loads((directory / "done.json").read_text())
+    checkpoint = Checkpoint.load(directory / "checkpoint")
+    report = EvalReport.load(directory / "evaluation")
+    lines = (checkpoint.directory / "curve.jsonl").read_text().splitlines()
+    geometry = report.directory / "geometry.json"
+    return RunResult(
+        arm=arm,
+        seed=seed,
+        answers=read(report.store, report.manifest.details["key"]).rows,
+        curve=[json.loads(line) for line in lines],
+        seconds=done["seconds"],
+        details=checkpoint.manifest.details,
+        geometry=json.loads(geometry.read_text()) if geometry.is_file() else None,
+    )
