@@ -162,6 +162,15 @@ def apply_overrides(values: dict[str, Any], overrides: list[str]) -> dict[str, A
     Raises:
         UserError: for an override without `=`, of a key below a value, or with a broken value.
     """
+    return apply_values(values, parse_overrides(overrides), "--set")
+
+
+def parse_overrides(overrides: list[str]) -> dict[str, Any]:
+    """Dotted keys and values of `a.b=value` overrides.
+
+    Raises:
+        UserError: for one without `=`, or with a broken value.
+    """
     told: dict[str, Any] = {}
     for override in overrides:
         key, separator, text = override.partition("=")
@@ -169,7 +178,7 @@ def apply_overrides(values: dict[str, Any], overrides: list[str]) -> dict[str, A
             raise UserError(f"--set {override}: write it as key=value, e.g. train.steps=100")
         told.pop(key, None)  # of two, the last one counts
         told[key] = _parsed(text, f"--set {key}")
-    return apply_values(values, told, "--set")
+    return told
 
 
 def apply_values(values: dict[str, Any], changes: Mapping[str, Any], source: str) -> dict[str, Any]:

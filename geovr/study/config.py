@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from geovr.config import Config, apply_values, read_params, validate
+from geovr.config import Config, apply_values, parse_overrides, read_params, validate
 from geovr.errors import UserError
 
 NAME = r"^[a-z0-9][a-z0-9_-]*$"
@@ -42,6 +42,7 @@ class Scenes(Config):
     train: int | None = Field(None, gt=0, description="Instead of the preset's count.")
     test: int | None = Field(None, gt=0, description="Instead of the preset's count.")
     seed: int = Field(0, ge=0)
+    output: Path = Field(Path("data/study"), description="Where; the params file reads them there.")
 
 
 class StudyConfig(Config):
@@ -103,11 +104,31 @@ def load_study(name: str) -> StudyConfig:
     return study.model_copy(update={"base": path.parent / study.base})
 
 
-def run_params(study: StudyConfig, arm: Arm, seed: int) -> dict[str, Any]:
-    """The params of one run: the base's, what the study sets, what the arm sets, and the seed.
+def with_changes(study: StudyConfig, seeds: tuple[int, ...], overrides: list[str]) -> StudyConfig:
+    """The study with other seeds, if any are given, and `a.b=value` set for all arms.
+
+    Raises:
+        UserError: for an override that can't be read, or a seed given twice.
+    """
+    values = study.model_dump()
+    values["set"] |= parse_overrides(overrides)
+    values["seeds"] = seeds or study.seeds
+    return validate(StudyConfig, values, source=f"study {study.name}")
+
+
+def apply_study(study: StudyConfig, changes: dict[str, Any]) -> dict[str, Any]:
+    """The params file's values with what the study sets, and some changes to these.
 
     Raises:
         UserError: for a base that is no params file, or a key below a value.
     """
-    params = apply_values(read_params(study.base), study.set | arm.set, str(study.base))
-    return apply_values(params, {"train.seed": seed}, str(study.base))
+    return apply_values(read_params(study.base), study.set | changes, str(study.base))
+
+
+def run_params(study: StudyConfig, arm: Arm, seed: int) -> dict[str, Any]:
+    """The params of one run: the study's, what the arm sets, and the seed.
+
+    Raises:
+        UserError: as apply_study.
+    """
+    return apply_study(study, arm.set | {"train.seed": seed})

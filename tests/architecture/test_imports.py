@@ -24,6 +24,8 @@ LEVELS = {
     "geovr.cli_ask": 5,
     "geovr.cli_compare": 5,
     "geovr.cli_runs": 5,
+    "geovr.cli_study": 5,
+    "geovr.study": 4,
     "geovr.cli_leakage": 5,
     "geovr.asking": 3,
     "geovr.comparing": 3,

@@ -1,0 +1,72 @@
+"""`geovr study`: run a study's arms and seeds, and tell what they show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from geovr import cli_json
+
+study = typer.Typer(
+    help="Studies: arms times seeds through train and evaluate, and what they show.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+StudyArgument = Annotated[str, typer.Argument(help="Name of a shipped study, or a study's file.")]
+DirectoryOption = Annotated[
+    Path | None, typer.Option("--output", help="Its directory. [default: artifacts/study/NAME]")
+]
+
+
+@study.command("list")
+def list_studies() -> None:
+    """Studies that come with the repository."""
+    from geovr.study.config import STUDIES, load_study
+
+    for path in sorted(STUDIES.glob("*.yaml")):
+        if path.stem != "base":
+            found = load_study(str(path))
+            runs = len(found.arms) * len(found.seeds)
+            typer.echo(f"{found.name:12} {runs:3} runs  {found.about}")
+
+
+@study.command("run")
+def run(
+    name: StudyArgument,
+    output: DirectoryOption = None,
+    jobs: Annotated[int, typer.Option(help="Runs at a time; 0: one a core.")] = 0,
+    arms: Annotated[str | None, typer.Option(help="Only these, e.g. text,all.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Instead of the study's, e.g. 1,2.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="For all arms, e.g. train.steps=200.")
+    ] = None,
+    as_json: cli_json.JsonOption = False,
+) -> None:
+    """Train and evaluate every arm with every seed; the same command goes on after a stop."""
+    cli_json.start(as_json)
+    from geovr.study.config import load_study, with_changes
+    from geovr.study.run import run_study
+
+    found = with_changes(load_study(name), _seeds(seeds), overrides or [])
+    root = output or Path("artifacts/study") / found.name
+    with cli_json.quiet_stdout(as_json):
+        counts = run_study(found, root, jobs=jobs, arms=tuple(_words(arms)))
+    if as_json:
+        cli_json.tell({"status": "done", "exit_code": 0, "output": str(root), **counts})
+    else:
+        typer.echo(f"{root}: {counts['done']} runs done, {counts['kept']} were done before")
+
+
+def _words(text: str | None) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()] if text else []
+
+
+def _seeds(text: str | None) -> tuple[int, ...]:
+    from geovr.errors import UserError
+
+    words = _words(text)
+    if not all(word.isdecimal() for word in words):
+        raise UserError(f"--seeds {text}: write whole numbers with commas between, e.g. 1,2,3")
+    return tuple(map(int, words))
