@@ -16,8 +16,8 @@ FloatArray = npt.NDArray[np.float64]
 
 EYE_HEIGHT_M = 1.5
 WALL_CLEARANCE_M = 0.55
-SMALL_TURN_DEG = (70.0, 132.0)
-LARGE_TURN_DEG = (172.0, 320.0)
+SMALL_TURN_DEG = (90.0, 138.0)
+LARGE_TURN_DEG = (162.0, 320.0)
 HFOV_DEG = (80.0, 98.0)
 PITCH_DEG = (12.0, 25.0)
 
@@ -61,13 +61,13 @@ def sample_walk(
     """
     low, high = LARGE_TURN_DEG if turn_class in (0, 3) else SMALL_TURN_DEG
     arc = np.radians(rng.uniform(low, high)) * (1.0 if turn_class < 2 else -1.0)
-    axis_x = (width / 2 - WALL_CLEARANCE_M) * rng.uniform(0.55, 0.92)
-    axis_y = (depth / 2 - WALL_CLEARANCE_M) * rng.uniform(0.55, 0.92)
+    axis_x = (width / 2 - WALL_CLEARANCE_M) * rng.uniform(0.72, 0.92)
+    axis_y = (depth / 2 - WALL_CLEARANCE_M) * rng.uniform(0.72, 0.92)
     phase, wobble_phase, sway_phase, pace_phase = rng.uniform(0, 2 * np.pi, 4)
-    wobble = rng.uniform(0.0, 0.07)
-    sway = np.radians(rng.uniform(0.0, 7.0))
+    wobble = rng.uniform(0.0, 0.03)
+    sway = np.radians(rng.uniform(0.0, 3.0))
     pace = rng.uniform(0.0, 0.05)
-    look_offset = np.radians(rng.uniform(-38.0, 38.0))
+    look_offset = np.radians(rng.uniform(-12.0, 12.0))
     pitch = np.radians(rng.uniform(*PITCH_DEG))
     hfov = float(np.radians(rng.uniform(*HFOV_DEG)))
 

@@ -19,9 +19,11 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from geovr.artifacts import TargetSet
 from geovr.config import digest
 from geovr.errors import Interrupted, UserError
 from geovr.progress import Progress, progress
@@ -55,11 +57,10 @@ class _Job:
     def name(self) -> str:
         return f"{self.arm.name}/{self.seed}"
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Of all that decides the result but the code."""
-        manifest = json.loads((self.targets / "manifest.json").read_text())
-        return digest({"params": self.params, "targets": manifest["digest"]})
+        return digest({"params": self.params, "targets": TargetSet.load(self.targets).digest})
 
     @property
     def done(self) -> bool:

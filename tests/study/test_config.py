@@ -1,0 +1,107 @@
+"""Studies as files: what is refused, and that the shipped ones hold together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from geovr.config import stage_values, validate
+from geovr.errors import UserError
+from geovr.stages.evaluate import EvaluateConfig
+from geovr.study.config import STUDIES, load_study, run_params, with_changes
+from geovr.training.config import TrainConfig
+
+SHIPPED = sorted(path.stem for path in STUDIES.glob("*.yaml") if path.stem != "base")
+
+
+def write(directory: Path, **changes: object) -> Path:
+    values = {
+        "name": "mine",
+        "about": "Does it?",
+        "base": "base.yaml",
+        "reference": "one",
+        "arms": [{"name": "one", "label": "One"}, {"name": "two", "label": "Two"}],
+    }
+    path = directory / "mine.yaml"
+    path.write_text(yaml.safe_dump(values | changes))
+    (directory / "base.yaml").write_text("train: {steps: 5, seed: 9, objectives: {camera: true}}\n")
+    return path
+
+
+def test_an_arm_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
+    arms = [
+        {"name": "one", "label": "One"},
+        {"name": "two", "label": "Two", "set": {"train.objectives.camera": False}},
+    ]
+    study = load_study(str(write(tmp_path, arms=arms, set={"train.steps": 7})))
+    one, two = (run_params(study, arm, 3) for arm in study.arms)
+    assert one == {"train": {"steps": 7, "seed": 3, "objectives": {"camera": True}}}
+    assert two == {"train": {"steps": 7, "seed": 3, "objectives": {"camera": False}}}
+
+
+def test_what_the_command_line_sets_counts_for_all_arms(tmp_path: Path) -> None:
+    study = with_changes(load_study(str(write(tmp_path))), (8, 9), ["train.steps=2"])
+    assert study.seeds == (8, 9)
+    assert all(run_params(study, arm, 8)["train"]["steps"] == 2 for arm in study.arms)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"reference": "three"}, "reference: 'three' is none of the arms"),
+        ({"seeds": [1, 1]}, "none twice"),
+        ({"arms": [{"name": "one", "label": "a"}] * 2}, "two have one name"),
+        ({"arms": [{"name": "../one", "label": "a"}]}, "name"),
+        ({"sedes": [1]}, "did you mean 'seeds'"),
+        ({"arms": [{"name": "one", "label": "a", "plant": "nonsense"}]}, "plant"),
+    ],
+)
+def test_a_wrong_study_is_refused_by_name(
+    tmp_path: Path, changes: dict[str, object], told: str
+) -> None:
+    with pytest.raises(UserError, match=told):
+        load_study(str(write(tmp_path, **changes)))
+
+
+def test_an_unknown_name_gets_the_known_ones() -> None:
+    with pytest.raises(UserError, match="objectives"):
+        load_study("objectivs")
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_arm_of_a_shipped_study_is_a_valid_run(name: str) -> None:
+    study = load_study(name)
+    assert study.name == name
+    for arm in study.arms:
+        params = run_params(study, arm, 1)
+        values = stage_values(params, "train") | {"base_model": "some"}
+        validate(TrainConfig, values, source=arm.name)
+        validate(EvaluateConfig, stage_values(params, "evaluate"), source=arm.name)
+
+
+def test_the_arms_of_objectives_are_the_rows_of_table_2() -> None:
+    study = load_study("objectives")
+    rows = set()
+    for arm in study.arms:
+        on = run_params(study, arm, 1)["train"]["objectives"]
+        rows.add(tuple(name for name in ("camera", "depth", "scale", "features") if on[name]))
+    assert rows == {
+        (),
+        ("camera",),
+        ("depth",),
+        ("camera", "depth"),
+        ("camera", "depth", "scale"),
+        ("features",),
+        ("camera", "depth", "scale", "features"),
+    }
+
+
+def test_packing_compares_at_equal_questions() -> None:
+    study = load_study("packing")
+    questions = {}
+    for arm in study.arms:
+        train = run_params(study, arm, 1)["train"]
+        questions[arm.name] = train["questions_per_clip"] * train["clips_per_batch"]
+    assert questions["k8"] == questions["k4-questions"] == questions["k1-questions"] == 128
