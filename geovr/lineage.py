@@ -24,6 +24,7 @@ _ALLOW = {
     "apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "unlicense",
 }  # fmt: skip
 _CARD_KEY = "geovr_lineage"
+_PLANTED = "planted fault"
 
 
 class Part(BaseModel):
@@ -32,7 +33,7 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     role: str
-    """base model or teacher."""
+    """base model, teacher or planted fault."""
     name: str
     license: str
     commercial_use: bool | None
@@ -103,6 +104,19 @@ def teacher(card: dict[str, Any] | None) -> list[Part]:
             commercial_use=card["commercial_use"],
         )
     ]
+
+
+def planted(fault: str | None) -> list[Part]:
+    """The part of a fault that was planted into the targets; none where None."""
+    if fault is None:
+        return []
+    return [Part(role=_PLANTED, name=fault, license="not for use", commercial_use=False)]
+
+
+def barred_by_fault(tags: dict[str, str]) -> str | None:
+    """Which faults a version with these tags learnt from; None when from none."""
+    parts = [Part.model_validate(part) for part in json.loads(tags.get(LINEAGE_TAG, "[]"))]
+    return ", ".join(part.name for part in parts if part.role == _PLANTED) or None
 
 
 def tags(parts: Sequence[Part]) -> dict[str, str]:

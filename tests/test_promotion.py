@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from geovr import promotion, tracking
+from geovr import lineage, promotion, tracking
 from geovr.cli import app, outcome
 from geovr.errors import Interrupted, StoreError, UserError
 from geovr.evaluation.protocols import FLOW
@@ -86,6 +86,21 @@ def test_floors_hold_for_the_first_version_too(tmp_path: Path) -> None:
     refused = judged(made, None, floors={"turn": 0.6, "mean": 0.7})
     assert refused.reason == "it is below its floor: turn 50.0 < 60.0, mean 62.5 < 70.0"
     assert "route_planning (not asked)" in judged(made, None, floors={"route_planning": 0}).reason
+
+
+def test_what_learnt_from_a_planted_fault_is_never_promoted(tmp_path: Path) -> None:
+    """Neither as the first version nor as the best."""
+    fair = version(2, tmp_path, turn=38)
+    told = lineage.tags([*lineage.teacher(None), *lineage.planted("noise")])
+    faulty = Version("m", 2, fair.tags | told, "source")
+    champion = version(1, tmp_path, turn=5)
+    for before in (None, champion):
+        assert judged(fair, before).approved
+        refused = judged(faulty, before)
+        assert not refused.approved
+        assert "learnt from targets with a planted fault (noise)" in refused.reason
+    told = lineage.tags([*lineage.teacher(None), *lineage.planted(None)])
+    assert judged(Version("m", 2, fair.tags | told, "source"), champion).approved
 
 
 def test_answers_to_other_questions_are_not_compared(tmp_path: Path) -> None:

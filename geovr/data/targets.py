@@ -11,17 +11,18 @@ Shape suffixes: T frames, K=9 pose numbers, H W rows and columns, N=4 levels, C 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from geovr.data.objects import seal, unseal
-from geovr.data.quantise import GROUP, decode_log_depth, dequantise, encode_log_depth, quantise
+from geovr.data.quantise import decode_log_depth, dequantise, encode_log_depth, quantise
 from geovr.data.target_format import TargetFormat
 from geovr.storage import Store
 
 CODE_VERSION = 2
 """Part of every teacher key; raise it when the object's content changes."""
+_GROUPS: tuple[Literal[64, 32], ...] = (64, 32)
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def encode(targets: GeometryTargets, format: TargetFormat | None = None) -> byte
         raise ValueError("confidence_THW: a confidence is not a number from 0 to 1")
     tensors = {
         "pose_encoding_TK": targets.pose_encoding_TK.astype(np.float32),
-        **_depth_tensors(targets.depth_THW, format),
+        **depth_tensors(targets.depth_THW, format),
         "confidence_THW": np.rint(confidence * np.float32(255)).astype(np.uint8),
         "metric_scale": np.asarray([targets.metric_scale], dtype=np.float32),
         "metric_scale_valid": np.asarray([targets.metric_scale_valid], dtype=np.uint8),
@@ -68,7 +69,8 @@ def encode(targets: GeometryTargets, format: TargetFormat | None = None) -> byte
     return seal(tensors)
 
 
-def _depth_tensors(depth_THW: np.ndarray, format: TargetFormat) -> dict[str, np.ndarray]:
+def depth_tensors(depth_THW: np.ndarray, format: TargetFormat) -> dict[str, np.ndarray]:
+    """An object's tensors that hold the depth."""
     if format.depth == "log_u16":
         codes, span = encode_log_depth(depth_THW)
         return {"depth_codes_THW": codes, "depth_log_range": span}
@@ -79,25 +81,38 @@ def _depth_tensors(depth_THW: np.ndarray, format: TargetFormat) -> dict[str, np.
 def decode(data: bytes) -> GeometryTargets:
     """Targets from an object's bytes, whatever its format; features as directions, all float32."""
     tensors = unseal(data)
-    pose = tensors["pose_encoding_TK"]
-    if "depth_codes_THW" in tensors:
-        depth = decode_log_depth(tensors["depth_codes_THW"], tensors["depth_log_range"])
-    else:
-        depth = tensors["depth_THW"].astype(np.float32)
     return GeometryTargets(
-        pose_encoding_TK=pose,
-        depth_THW=depth,
+        pose_encoding_TK=tensors["pose_encoding_TK"],
+        depth_THW=depth_of(tensors),
         confidence_THW=tensors["confidence_THW"].astype(np.float32) / np.float32(255),
         metric_scale=float(tensors["metric_scale"][0]),
         metric_scale_valid=bool(tensors["metric_scale_valid"][0]),
-        features_NTHWC=_features(tensors["features_NTHWC"], tensors["feature_scales_NTHWG"]),
+        features_NTHWC=features_of(tensors),
     )
 
 
-def _features(values: np.ndarray, scales: np.ndarray) -> np.ndarray:
-    # the sizes differ in the number of groups, or not at all
-    C, groups = values.shape[-1], scales.shape[-1]
-    return dequantise(values, scales, next(g for g in (GROUP, 32) if groups == -(-C // g)))
+def format_of(tensors: dict[str, np.ndarray]) -> TargetFormat:
+    """The format that an object's tensors have."""
+    C, groups = tensors["features_NTHWC"].shape[-1], tensors["feature_scales_NTHWG"].shape[-1]
+    return TargetFormat(
+        # the sizes differ in the number of groups, or not at all
+        feature_group=next(g for g in _GROUPS if groups == -(-C // g)),
+        depth="log_u16" if "depth_codes_THW" in tensors else "f16",
+    )
+
+
+def depth_of(tensors: dict[str, np.ndarray]) -> np.ndarray:
+    """Depth (T, H, W) from an object's tensors, float32."""
+    if "depth_codes_THW" in tensors:
+        return decode_log_depth(tensors["depth_codes_THW"], tensors["depth_log_range"])
+    depth: np.ndarray = tensors["depth_THW"].astype(np.float32)
+    return depth
+
+
+def features_of(tensors: dict[str, np.ndarray]) -> np.ndarray:
+    """Features (N, T, H, W, C) from an object's tensors, as directions, float32."""
+    group = format_of(tensors).feature_group
+    return dequantise(tensors["features_NTHWC"], tensors["feature_scales_NTHWG"], group)
 
 
 def read_targets(store: Store, row: Any) -> GeometryTargets:

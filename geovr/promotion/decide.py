@@ -19,7 +19,7 @@ from geovr.evaluation.comparison import (
 )
 from geovr.evaluation.statistics import Interval
 from geovr.leakage.registration import forbids
-from geovr.lineage import barred_from_commerce
+from geovr.lineage import barred_by_fault, barred_from_commerce
 from geovr.model_registry import Version
 from geovr.promotion.champion import NAME_TAG, SCORING_TAG
 from geovr.promotion.policy import PromotionPolicy
@@ -77,7 +77,8 @@ def decide(
     Approved without a champion when it reaches the floors; else when besides no kind regresses
     and the 95 % interval of the paired difference of the mean, clustered by scene, lies above
     `policy.min_gain`. Where `commercial` use is demanded, a candidate whose lineage isn't known to
-    allow it is refused, and a champion of that kind is no champion to be better than.
+    allow it is refused, and a champion of that kind is no champion to be better than. What learnt
+    from targets with a planted fault is refused anywhere.
 
     Args:
         candidate: the version.
@@ -98,6 +99,13 @@ def decide(
         )
     if champion is not None and champion.number == candidate.number:
         return Decision(True, "it is the champion already", champion.number)
+    fault = barred_by_fault(candidate.tags)
+    if fault:
+        return Decision(
+            False,
+            f"it learnt from targets with a planted fault ({fault}), which a study makes to see"
+            " what happens; train on true targets",
+        )
     leak = forbids(
         candidate.tags, leaking=policy.allow_leakage, unknown=policy.allow_unknown_leakage
     )

@@ -5,8 +5,9 @@ the inputs and the config: a rerun goes on from the newest checkpoint, and a rer
 training does nothing.
 
 details of the Checkpoint: key, prefix and files of the exported stock Qwen3-VL directory, steps,
-final_loss, mlflow_run_id, base_model_digest, teacher, lineage, dvc, heads
-(key in the store), heads_sha256 and resumed_from (key and step of the training it went on from).
+final_loss, mlflow_run_id, base_model_digest, teacher, planted (the fault that a study put into the
+targets, else null), lineage, dvc, heads (key in the store), heads_sha256 and resumed_from (key and
+step of the training it went on from).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from geovr.artifacts import Checkpoint, ClipSet, TargetSet, git_sha, start_output
 from geovr.config import digest
 from geovr.errors import Interrupted, UserError
-from geovr.lineage import Part, base_model, model_card, teacher
+from geovr.lineage import Part, base_model, model_card, planted, teacher
 from geovr.storage import Store, sha256_file, write_atomic
 from geovr.training.config import NOT_IN_KEY, TrainConfig
 from geovr.training.export import Finished, read_finished
@@ -162,7 +163,8 @@ def _lineage(config: TrainConfig, targets: TargetSet) -> list[Part]:
     """What the model is made from: a teacher counts only where the model learns from it."""
     parts = base_model(Path(config.base_model), config.base_model_license)
     if config.objectives.any:
-        parts += teacher(targets.manifest.details.get("teacher"))
+        told = targets.manifest.details
+        parts += teacher(told.get("teacher")) + planted(told.get("planted"))
     return list(dict.fromkeys(parts))
 
 
@@ -226,6 +228,7 @@ def _write(
             "mlflow_run_id": run_id,
             "base_model_digest": inputs["base_model"],
             "teacher": targets.manifest.details.get("teacher"),
+            "planted": targets.manifest.details.get("planted"),
             "depth_size": targets.manifest.details.get("depth_size"),
             "feature_grid": targets.manifest.details.get("feature_grid"),
             "lineage": [part.model_dump() for part in lineage],
