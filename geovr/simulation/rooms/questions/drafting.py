@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,6 +24,8 @@ CAPS = {
 }
 """Most questions of a kind about one room; the raw types of VSI-Bench, in its order of tables."""
 KINDS = tuple(CAPS)
+OPTIONS = 4
+"""Categories that a question chooses among, or puts in order."""
 SPARE = "spare: as good, but the room has enough of its kind"
 
 
@@ -40,11 +42,14 @@ class Choice:
 class Desk:
     """What one room's questions are drafted with.
 
-    Every candidate ends as a question or as one count in `refused`, under kind and reason.
+    Every candidate ends as a question or as one count in `refused`, under kind and reason. `caps`
+    are the most questions of each kind; `options` the categories to choose among or put in order.
     """
 
     rng: np.random.Generator
     scene_index: int
+    caps: Mapping[str, int] = field(default_factory=lambda: CAPS)
+    options: int = OPTIONS
     questions: list[Question] = field(default_factory=list)
     refused: dict[str, Counter[str]] = field(default_factory=dict)
 
@@ -55,11 +60,11 @@ class Desk:
 
     def ask_numbers(self, kind: str, candidates: Sequence[tuple[str, str]]) -> None:
         """Ask some of the candidates, (question, answer), drawn without favour."""
-        order = self.rng.permutation(len(candidates))
-        for index in order[: CAPS[kind]]:
+        order, cap = self.rng.permutation(len(candidates)), self.caps[kind]
+        for index in order[:cap]:
             question, answer = candidates[int(index)]
             self.questions.append(Question(kind, question, None, answer))
-        self.refuse(kind, SPARE, len(order) - CAPS[kind] if len(order) > CAPS[kind] else 0)
+        self.refuse(kind, SPARE, max(len(order) - cap, 0))
 
     def ask_choices(
         self, kind: str, candidates: Sequence[Choice], cycles: Sequence[Sequence[str]] = ()
@@ -74,7 +79,7 @@ class Desk:
         groups: dict[str, list[Choice]] = {}
         for candidate in candidates:
             groups.setdefault(candidate.right, []).append(candidate)
-        for number in range(min(CAPS[kind], len(candidates))):
+        for number in range(min(self.caps[kind], len(candidates))):
             turn = self.scene_index + number + KINDS.index(kind)
             wanted = [str(answer) for answer in self.rng.permutation(sorted(groups))]
             if cycles:
