@@ -95,7 +95,8 @@ def ask_objects(record: Record, tensors: Mapping[str, npt.NDArray[Any]]) -> Aske
         tensors["timestamps_N"],
     )
     rng = np.random.default_rng([*record["seed"], STREAM])
-    asked = ask(furnished_room(record), seen, rng, record["seed"][INDEX], CAPS, OPTIONS)
+    index = record["seed"][INDEX]
+    asked = ask(furnished_room(record), seen, rng, index, CAPS, OPTIONS, draw_others=True)
     kinds = _category_counting(record, seen)
     if isinstance(kinds, Question):
         return Asked((*asked.questions, kinds), asked.refused)

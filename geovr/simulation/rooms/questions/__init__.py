@@ -40,6 +40,7 @@ def ask(
     scene_index: int,
     caps: Mapping[str, int] = CAPS,
     options: int = OPTIONS,
+    draw_others: bool = False,
 ) -> Asked:
     """Questions in the order of KINDS.
 
@@ -51,8 +52,9 @@ def ask(
         caps: most questions of each kind, out of KINDS; a kind without a cap is not looked for
             (the three directions go together).
         options: categories that a question chooses among, or puts in order.
+        draw_others: see Desk.
     """
-    shown, desk = Shown.of(room, seen), Desk(rng, scene_index, caps, options)
+    shown, desk = Shown.of(room, seen), Desk(rng, scene_index, caps, options, draw_others)
     matrix = distances(shown)
     families: dict[str, Callable[[], None]] = {
         "object_counting": lambda: ask_counts(shown, desk),

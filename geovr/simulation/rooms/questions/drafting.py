@@ -44,12 +44,15 @@ class Desk:
 
     Every candidate ends as a question or as one count in `refused`, under kind and reason. `caps`
     are the most questions of each kind; `options` the categories to choose among or put in order.
+    Where no candidate has the answer whose turn it is, the next in the cycle gets it, or one that
+    is drawn with `draw_others`: in rooms with few candidates the next would always be the same.
     """
 
     rng: np.random.Generator
     scene_index: int
     caps: Mapping[str, int] = field(default_factory=lambda: CAPS)
     options: int = OPTIONS
+    draw_others: bool = False
     questions: list[Question] = field(default_factory=list)
     refused: dict[str, Counter[str]] = field(default_factory=dict)
 
@@ -84,7 +87,7 @@ class Desk:
             wanted = [str(answer) for answer in self.rng.permutation(sorted(groups))]
             if cycles:
                 order = self.rng.permutation(len(cycles))
-                wanted = [answer for index in order for answer in _from(cycles[index], turn)]
+                wanted = [answer for i in order for answer in self._from(cycles[i], turn)]
             group = groups[next(answer for answer in wanted if groups.get(answer))]
             chosen = group.pop(int(self.rng.integers(len(group))))
             groups = {answer: left for answer, left in groups.items() if left}
@@ -98,8 +101,10 @@ class Desk:
         options = tuple(f"{a}. {text}" for a, text in zip(LETTERS, texts, strict=False))
         return Question(kind, choice.question, options, LETTERS[right])
 
-
-def _from(cycle: Sequence[str], turn: int) -> list[str]:
-    """A cycle from the turn's place on; it differs from the letter's, which goes round as well."""
-    start = (turn + turn // len(cycle)) % len(cycle)
-    return [*cycle[start:], *cycle[:start]]
+    def _from(self, cycle: Sequence[str], turn: int) -> list[str]:
+        """A cycle from the turn's place on; it differs from the letter's, which goes round too."""
+        start = (turn + turn // len(cycle)) % len(cycle)
+        others = [*cycle[start + 1 :], *cycle[:start]]
+        if self.draw_others:
+            others = [str(answer) for answer in self.rng.permutation(others)]
+        return [cycle[start], *others]
