@@ -55,7 +55,7 @@ def ask(
         draw_others: see Desk.
     """
     shown, desk = Shown.of(room, seen), Desk(rng, scene_index, caps, options, draw_others)
-    matrix = distances(shown)
+    matrix = distances(shown, options)
     families: dict[str, Callable[[], None]] = {
         "object_counting": lambda: ask_counts(shown, desk),
         "object_abs_distance": lambda: ask_distances(shown, desk, matrix),

@@ -6,9 +6,9 @@ from itertools import combinations
 
 import numpy as np
 
-from geovr.simulation.rooms.questions.drafting import Choice, Desk
+from geovr.simulation.rooms.questions.drafting import OPTIONS, Choice, Desk
 from geovr.simulation.rooms.questions.shown import Shown
-from geovr.simulation.rooms.questions.surfaces import Surface, surface_distance
+from geovr.simulation.rooms.questions.surfaces import Surface, box_gap, surface_distance
 from geovr.simulation.rooms.world import FloatArray
 
 LEAST_DISTANCE = 0.3
@@ -17,10 +17,15 @@ LEAST_LEAD, LEAST_LEAD_SHARE = 0.2, 0.2
 """The closest option must lead the second by so many metres, and by this share of its distance."""
 
 
-def distances(shown: Shown) -> FloatArray:
+def distances(shown: Shown, options: int = OPTIONS) -> FloatArray:
     """Metres between the nearest points of two things, (K, K); NaN where nothing asks for it.
 
-    Questions are about a thing with a name of its own and another of a group, named or not.
+    Questions are about a thing with a name of its own and either another such, or the nearest of a
+    group. Of a group those that their boxes show to be no nearer than another are infinitely far.
+
+    Args:
+        shown: what the clip shows of the room.
+        options: groups that a question chooses among; with fewer no group's distance is asked for.
     """
     asked = [index for group in shown.groups.values() for index in group]
     surfaces = {
@@ -28,9 +33,19 @@ def distances(shown: Shown) -> FloatArray:
         for index in asked
     }
     matrix = np.full((len(shown.room.things),) * 2, np.nan)
-    for i, j in combinations(asked, 2):
-        if i in shown.named or j in shown.named:
-            matrix[i, j] = matrix[j, i] = surface_distance(surfaces[i], surfaces[j])
+    for reference in shown.named:
+        for group in shown.groups.values():
+            if reference in group or (len(group) > 1 and len(shown.groups) <= options):
+                continue
+            gap = {index: box_gap(surfaces[reference], surfaces[index]) for index in group}
+            best = np.inf
+            for index in sorted(group, key=lambda index: gap[index]):
+                if np.isnan(matrix[reference, index]):
+                    first, second = sorted((reference, index), key=asked.index)
+                    near = gap[index] < best or len(group) == 1
+                    away = surface_distance(surfaces[first], surfaces[second]) if near else np.inf
+                    matrix[reference, index] = matrix[index, reference] = away
+                best = min(best, matrix[reference, index])
     return matrix
 
 
