@@ -24,7 +24,7 @@ VSI_BENCH = (
     "obj_appearance_order",
 )
 """The eight kinds whose unweighted mean is VSI-Bench's score (arXiv 2412.14171)."""
-CONTROL = ("dominant_colour",)
+CONTROL = ("dominant_colour", "category_counting")
 """Kinds that need no geometry; they stand apart from every mean."""
 
 

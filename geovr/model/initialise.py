@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from geovr.data.numbers import BIN_TEXTS
 from geovr.errors import UserError
-from geovr.model.phrases import PHRASES
+from geovr.model.phrases import PHRASES, WORDS
 from geovr.storage import sha256_file, write_atomic
 
 log = logging.getLogger("geovr")
@@ -135,7 +135,9 @@ def _tokenizer(phrases: Sequence[str] = ()) -> Any:
     tokenizer.add_tokens(
         [AddedToken(text, single_word=True, normalized=False) for text in BIN_TEXTS]
     )
-    tokenizer.add_tokens([AddedToken(text, normalized=False) for text in phrases])
+    tokenizer.add_tokens(
+        [AddedToken(text, single_word=text in WORDS, normalized=False) for text in phrases]
+    )
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
 

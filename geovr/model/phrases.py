@@ -35,4 +35,37 @@ OPTIONS = (
     "right, over 150 degrees",
 )
 INSTRUCTIONS = (f"\n{NUMBER}", "\nOptions:", f"\n{LETTER}", *(f"\n{a}. " for a in "ABCD"))
-PHRASES = (*ROLES, *SECONDS, *WORDINGS, *NAMES, *OPTIONS, *INSTRUCTIONS)
+OBJECT_WORDINGS = (
+    "How many kinds of furniture does the video show?",
+    "Measuring from the closest point of each object, how far apart are the ",
+    " and the ",
+    " (in meters)?",
+    "How long is the longest dimension (length, width, or height) of the ",
+    ", measured in centimeters?",
+    "Measuring from the closest point of each object, which of these objects (",
+    ") is the closest to the ",
+    "? Of several objects of a category, the closest one counts.",
+    "If I am standing by the ",
+    " and facing the ",
+    ", is the ",
+    " to the left or the right of the ",
+    (
+        " to my left, right, or back? Something is to my back if I would have to turn by 135 "
+        "degrees or more to face it."
+    ),
+    (
+        " to my front-left, front-right, back-left, or back-right? These are the quadrants of a "
+        "plane in which I am at the origin and face along the positive y-axis."
+    ),
+    "In which order do these categories first appear in the video: ",
+    ", ",
+)
+"""Fixed parts of questions that refer to objects; names come between them."""
+DIRECTIONS = ("left", "right", "back", "front-left", "front-right", "back-left", "back-right")
+WORDS = frozenset((*NAMES, *DIRECTIONS))
+"""Phrases that are tokens only as whole words: "red" is none in "covered"."""
+PHRASES = (
+    *(*ROLES, *SECONDS, *WORDINGS, *NAMES, *OPTIONS, *INSTRUCTIONS),
+    *(*OBJECT_WORDINGS, *DIRECTIONS),
+)
+"""In the order of their ids, on which a model's weights hang: new ones go to the end."""

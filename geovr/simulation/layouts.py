@@ -32,10 +32,10 @@ def vsi_590k_row(scene: str, question: QuestionRecord) -> dict[str, Any]:
     }
 
 
-def vsi_bench_row(number: int, scene: str, question: QuestionRecord) -> dict[str, Any]:
+def vsi_bench_row(identity: int | str, scene: str, question: QuestionRecord) -> dict[str, Any]:
     """A test row, as VSI-Bench's test.jsonl has them; numbers are strings there."""
     return {
-        "id": number,
+        "id": identity,
         "dataset": DATASET,
         "scene_name": scene,
         "question_type": question["kind"],

@@ -8,6 +8,7 @@ Legend: N frames, H W pixels.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,20 +86,26 @@ def total_turn(camera_from_world_N44: FloatArray) -> float:
     return float(np.degrees(((step + np.pi) % (2 * np.pi) - np.pi).sum()))
 
 
-def _object_counting(truth: Truth, rng: np.random.Generator) -> Question | None:
-    pixels = truth.instance_NHW[0].size
+def hidden_categories(
+    categories: Sequence[str], instance_NHW: npt.NDArray[np.uint8]
+) -> frozenset[str]:
+    """Categories of which some piece is never clearly visible.
+
+    Args:
+        categories: of the pieces, in the order of their instance ids.
+        instance_NHW: 0 is the room, k is the piece k - 1.
+    """
     most_seen = np.array(
-        [
-            np.bincount(frame.ravel(), minlength=len(truth.room.pieces) + 1)
-            for frame in truth.instance_NHW
-        ]
+        [np.bincount(frame.ravel(), minlength=len(categories) + 1) for frame in instance_NHW]
     ).max(axis=0)
-    counts: Counter[str] = Counter()
-    hidden: set[str] = set()
-    for index, piece in enumerate(truth.room.pieces):
-        counts[piece.category] += 1
-        if most_seen[index + 1] < VISIBLE_SHARE * pixels:
-            hidden.add(piece.category)
+    clear = most_seen[1:] >= VISIBLE_SHARE * instance_NHW[0].size
+    return frozenset(c for c, seen in zip(categories, clear, strict=True) if not seen)
+
+
+def _object_counting(truth: Truth, rng: np.random.Generator) -> Question | None:
+    categories = [piece.category for piece in truth.room.pieces]
+    counts = Counter(categories)
+    hidden = hidden_categories(categories, truth.instance_NHW)
     by_count: dict[int, list[str]] = {}
     for category, count in sorted(counts.items()):
         if category not in hidden and count <= MOST_COUNTED:

@@ -2,8 +2,9 @@
 
 The ground truth file is written after the video and carries the scene's record in its header
 (key, sha256 of the video, questions, objects). A scene is complete when that record is there,
-has the right key and the video's bytes match; anything else is made again. This module renders
-nothing, so that a run with nothing to make imports no renderer.
+has the right key and the video's bytes match; anything else is made again. Questions that refer
+to its objects follow from those two files and stand in a third. This module renders nothing, so
+that a run with nothing to make imports no renderer.
 """
 
 from __future__ import annotations
@@ -20,9 +21,15 @@ from geovr.storage import sha256_bytes
 
 CODE_VERSION, ROOMS_CODE_VERSION = 3, 1
 """Part of every scene's key: raise it when anything drawn, rendered or asked changes."""
+OBJECT_QUESTIONS_VERSION = 1
+"""Part of the key of a scene's object questions, which stand in a file of their own: raise it when
+they change, and they are asked again about scenes that stay as they are.
+"""
 
 Split = Literal["train", "test"]
 Record = dict[str, Any]
+ObjectQuestions = dict[str, Any]
+"""key, questions, refused (by kind and reason)."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,16 @@ def truth_path(output: Path, scene: str) -> Path:
     return output / "ground_truth" / f"{scene}.safetensors"
 
 
+def object_questions_path(output: Path, scene: str) -> Path:
+    """Where the questions stand that refer to a scene's objects."""
+    return output / "object_questions" / f"{scene}.json"
+
+
+def object_questions_key(record: Record) -> str:
+    """Digest of the scene that is asked about and of the version of the code that asks."""
+    return digest({"code": OBJECT_QUESTIONS_VERSION, "scene": record["key"]})
+
+
 def read_record(path: Path) -> Record | None:
     """The record in a ground truth file's header; None for a missing, foreign or cut file."""
     try:
@@ -90,3 +107,13 @@ def existing(spec: SceneSpec, output: Path) -> Record | None:
     if not video.is_file() or sha256_bytes(video.read_bytes()) != record["video_sha256"]:
         return None
     return record
+
+
+def existing_object_questions(record: Record, output: Path) -> ObjectQuestions | None:
+    """What was asked about a complete scene's objects; None when that has to be done."""
+    try:
+        told = json.loads(object_questions_path(output, record["scene"]).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    known = isinstance(told, dict) and told.get("key") == object_questions_key(record)
+    return told if known else None

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -14,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from geovr.config import Config
-from geovr.errors import Interrupted, UserError
+from geovr.errors import UserError
 from geovr.progress import progress, tracked
+from geovr.simulation.pool import spread
 
 if TYPE_CHECKING:
-    from geovr.simulation.record import Record, SceneSpec
+    from geovr.simulation.record import ObjectQuestions, Record, SceneSpec
 
 log = logging.getLogger("geovr")
 
@@ -30,13 +29,6 @@ PRESETS: dict[str, dict[str, Any]] = {
 LEAST_SIDE, MOST_SIDE = 16, 2048
 CHUNK = 8
 """Scenes a worker makes between two reports."""
-
-CONVENTIONS = (
-    "World: metres, z up, floor at z = 0, origin at the floor's centre; width runs along x, "
-    "depth along y. Objects: size is width, depth, height along the object's own axes, which are "
-    "turned by yaw_degrees counter-clockwise about z. Cameras: OpenCV, camera-from-world. "
-    "instance_NHW: 0 is the room, k is objects[k - 1]. seed: entropy of numpy's default_rng."
-)
 
 
 class SimulateConfig(Config):
@@ -112,6 +104,7 @@ def simulate(config: SimulateConfig) -> dict[str, Any]:
         Interrupted: when stopped; the complete scenes stay and the same command goes on.
     """
     from geovr.simulation.record import existing
+    from geovr.simulation.tables import write_tables
     from geovr.simulation.tally import lines
 
     output = config.output
@@ -122,7 +115,8 @@ def simulate(config: SimulateConfig) -> dict[str, Any]:
     start = time.monotonic()
     output.mkdir(parents=True, exist_ok=True)
     specs = _specs(config)
-    _remove_strangers(output, {spec.name for spec in specs})
+    boxes = config.preset != "rooms"
+    _remove_strangers(output, {spec.name for spec in specs}, boxes)
 
     records: dict[str, Record] = {}
     for spec in specs:
@@ -134,14 +128,16 @@ def simulate(config: SimulateConfig) -> dict[str, Any]:
     making = time.monotonic()
     make = partial(_make_scene, output=output, furniture=config.furniture)
     with progress("simulate", len(specs), "scenes", done=kept) as bar:
-        for record in _make(missing, make, config.processes):
+        for record in spread(make, missing, config.processes, chunk=CHUNK if boxes else 1):
             records[record["scene"]] = record
             bar.advance()
     seconds_making = time.monotonic() - making
     ordered = [records[spec.name] for spec in specs]
     if config.preview:
         _preview(output, ordered)
-    counts = _write_tables(config, output, ordered)
+    if boxes:
+        ordered = _with_object_questions(ordered, output, config.processes)
+    counts = write_tables(config, output, ordered)
     frames = sum(spec.frames for spec in missing)
     summary = {
         "output": str(output),
@@ -154,7 +150,7 @@ def simulate(config: SimulateConfig) -> dict[str, Any]:
     }
     log.info(
         "simulate: %d scenes made, %d kept, %d questions, %.1f s, %.0f frames/s, in %s",
-        summary["made"], kept, sum(counts["questions"].values()), summary["seconds"],
+        summary["made"], kept, sum(counts["questions_by_kind"].values()), summary["seconds"],
         summary["frames_per_second"], output,
     )  # fmt: skip
     for line in lines(counts):
@@ -201,7 +197,38 @@ def _preview(output: Path, records: list[Record]) -> None:
         write_preview(output, record)
 
 
-def _remove_strangers(output: Path, wanted: set[str]) -> None:
+def _with_object_questions(records: list[Record], output: Path, processes: int) -> list[Record]:
+    """Records with the questions that refer to objects, and with what was refused.
+
+    Scenes that an earlier version rendered are asked about now, from their files.
+    """
+    from geovr.simulation.record import existing_object_questions
+
+    asked = {record["scene"]: existing_object_questions(record, output) for record in records}
+    unasked = [record for record in records if asked[record["scene"]] is None]
+    work = partial(_ask_scene, output=output)
+    with progress("ask", len(records), "scenes", done=len(records) - len(unasked)) as bar:
+        found = spread(work, unasked, processes, chunk=CHUNK)
+        for record, told in zip(unasked, found, strict=True):
+            asked[record["scene"]] = told
+            bar.advance()
+    return [_joined(record, asked[record["scene"]]) for record in records]
+
+
+def _joined(record: Record, told: ObjectQuestions | None) -> Record:
+    if told is None:
+        raise RuntimeError(f"{record['scene']}: nothing was asked about its objects")
+    return record | {"object_questions": told["questions"], "refused_questions": told["refused"]}
+
+
+def _ask_scene(record: Record, output: Path) -> ObjectQuestions:
+    """Ask about one scene's objects; what that takes is imported where it is done."""
+    from geovr.simulation.object_questions import ask_scene
+
+    return ask_scene(record, output)
+
+
+def _remove_strangers(output: Path, wanted: set[str], boxes: bool) -> None:
     """Delete scenes of an earlier run with other counts, and the temporary files a kill left.
 
     Left in place, such scenes would be ingested as videos without questions. Whatever else is in
@@ -212,6 +239,9 @@ def _remove_strangers(output: Path, wanted: set[str]) -> None:
     for path in sorted((output / "ground_truth").glob("*.safetensors")):
         if path.stem not in wanted and read_record(path) is not None:
             video_path(output, path.stem).unlink(missing_ok=True)
+            path.unlink()
+    for path in sorted((output / "object_questions").glob("*.json")):
+        if not boxes or path.stem not in wanted:
             path.unlink()
     for path in sorted(output.rglob(".*.tmp")):
         writer = path.name.split(".")[-3]  # .name.pid.random.tmp, as storage.write_atomic has it
@@ -235,87 +265,9 @@ def _make_scene(spec: SceneSpec, output: Path, furniture: Path | None) -> Record
         from geovr.simulation.rooms.scene import make_room_scene
 
         return make_room_scene(spec, output, furniture)
+    from geovr.simulation.object_questions import ask_scene
     from geovr.simulation.scene import make_scene
 
-    return make_scene(spec, output)
-
-
-def _make(
-    specs: list[SceneSpec], make: Callable[[SceneSpec], Record], processes: int
-) -> Iterator[Record]:
-    """Make scenes on worker processes and yield their records in order."""
-    chunk = 1 if specs and specs[0].world == "rooms" else CHUNK
-    processes = processes or len(os.sched_getaffinity(0))
-    processes = min(processes, -(-len(specs) // chunk))
-    if processes <= 1:
-        for spec in specs:
-            yield make(spec)
-        return
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-    from concurrent.futures.process import BrokenProcessPool
-
-    # Spawned, not forked: the parent may hold threads of embree, BLAS or a progress bar.
-    pool = ProcessPoolExecutor(
-        processes, multiprocessing.get_context("spawn"), initializer=_end_with_parent
-    )
-    try:
-        yield from pool.map(make, specs, chunksize=chunk)
-    except BrokenProcessPool:
-        raise Interrupted(
-            "simulate: a worker process was killed (out of memory?); complete scenes are kept: "
-            "run the same command again, with fewer --processes if it repeats"
-        ) from None
-    except KeyboardInterrupt:
-        raise Interrupted(
-            "simulate: interrupted; complete scenes are kept: run the same command again"
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    """Let a worker end when its parent is killed, which would leave it waiting for ever."""
-    import multiprocessing
-    import signal
-    import threading
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    parent = multiprocessing.parent_process()
-
-    def wait() -> None:
-        if parent is not None:
-            parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
-def _write_tables(config: SimulateConfig, output: Path, records: list[Record]) -> dict[str, Any]:
-    import json
-
-    from geovr.simulation.layouts import jsonl, vsi_590k_row, vsi_bench_row
-    from geovr.simulation.tally import tally
-    from geovr.storage import write_atomic
-
-    train = [(r["scene"], q) for r in records if r["split"] == "train" for q in r["questions"]]
-    test = [(r["scene"], q) for r in records if r["split"] == "test" for q in r["questions"]]
-    write_atomic(output / "train_questions.jsonl", jsonl([vsi_590k_row(*pair) for pair in train]))
-    write_atomic(
-        output / "test_questions.jsonl",
-        jsonl([vsi_bench_row(number, *pair) for number, pair in enumerate(test)]),
-    )
-    scenes = [{k: v for k, v in r.items() if k not in ("key", "questions")} for r in records]
-    table: dict[str, Any] = {
-        "version": 1,
-        "preset": config.preset,
-        "seed": config.seed,
-        "conventions": CONVENTIONS,
-        "scenes": scenes,
-    }
-    if config.furniture is not None:
-        from geovr.simulation.rooms.catalogue import Catalogue
-
-        table["furniture"] = Catalogue.open(config.furniture).summary()
-    write_atomic(output / "scenes.json", (json.dumps(table, indent=1) + "\n").encode())
-    return {"scenes": dict(sorted(Counter(r["split"] for r in records).items())), **tally(records)}
+    record = make_scene(spec, output)
+    ask_scene(record, output)
+    return record

@@ -15,11 +15,17 @@ def tally(records: list[Record]) -> dict[str, Any]:
     """Questions by split and kind, refused candidates by kind and reason, and blind scores.
 
     Returns:
-        questions (by split), questions_by_kind, refused_questions (of worlds that count them),
+        questions and object_questions (by split), and of both together: questions_by_kind,
+        refused_questions (of worlds that count them),
         blind (share, chance, questions, by_kind; None without questions that have options).
     """
     by_split = Counter(record["split"] for record in records for _ in record["questions"])
-    questions = [_question(told) for record in records for told in record["questions"]]
+    objects = Counter(record["split"] for record in records for _ in _object_questions(record))
+    questions = [
+        _question(told)
+        for record in records
+        for told in (*record["questions"], *_object_questions(record))
+    ]
     refused: dict[str, Counter[str]] = {}
     for record in records:
         for kind, reasons in record.get("refused_questions", {}).items():
@@ -27,6 +33,7 @@ def tally(records: list[Record]) -> dict[str, Any]:
     blind = blind_share(questions)
     return {
         "questions": {split: by_split[split] for split in ("test", "train")},
+        "object_questions": {split: objects[split] for split in ("test", "train")},
         "questions_by_kind": dict(sorted(Counter(q.kind for q in questions).items())),
         "refused_questions": {kind: dict(refused[kind]) for kind in sorted(refused)},
         "blind": None if blind is None else blind.told(),
@@ -49,6 +56,12 @@ def lines(told: dict[str, Any]) -> list[str]:
             f"chance {100 * blind['chance']:.1f} %"
         )
     return found
+
+
+def _object_questions(record: Record) -> list[dict[str, Any]]:
+    """Those with files of their own, which furnished rooms don't have."""
+    questions: list[dict[str, Any]] = record.get("object_questions", [])
+    return questions
 
 
 def _question(told: dict[str, Any]) -> Question:

@@ -22,12 +22,14 @@ class Rendered:
     scenes: list[dict[str, Any]]
     train: list[dict[str, Any]]
     test: list[dict[str, Any]]
+    train_objects: list[dict[str, Any]]
+    test_objects: list[dict[str, Any]]
 
     def truth(self, scene: dict[str, Any]) -> dict[str, Any]:
         return load_file(self.root / scene["ground_truth"])
 
     def answers(self) -> dict[str, dict[str, tuple[str, str, list[str] | None]]]:
-        """Scene -> kind -> (question, answer, options), out of both question files."""
+        """Scene -> kind -> (question, answer, options), out of the files of the eight kinds."""
         found: dict[str, dict[str, tuple[str, str, list[str] | None]]] = {}
         for row in self.train:
             text = row["conversations"][0]["value"]
@@ -62,4 +64,6 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
         json.loads((root / "scenes.json").read_text())["scenes"],
         read_jsonl(root / "train_questions.jsonl"),
         read_jsonl(root / "test_questions.jsonl"),
+        read_jsonl(root / "train_object_questions.jsonl"),
+        read_jsonl(root / "test_object_questions.jsonl"),
     )

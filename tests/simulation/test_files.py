@@ -49,7 +49,10 @@ def test_counts_add_up(rendered: Rendered) -> None:
     assert summary["made"] == TRAIN + TEST and summary["kept"] == 0
     assert summary["frames"] == FRAMES * (TRAIN + TEST)
     assert summary["questions"] == {"test": len(rendered.test), "train": len(rendered.train)}
-    assert sum(summary["questions_by_kind"].values()) == len(rendered.test) + len(rendered.train)
+    objects = {"test": len(rendered.test_objects), "train": len(rendered.train_objects)}
+    assert summary["object_questions"] == objects
+    every = [*summary["questions"].values(), *objects.values()]
+    assert sum(summary["questions_by_kind"].values()) == sum(every)
     assert len(list((rendered.root / "videos/rooms").iterdir())) == TRAIN + TEST
     assert len(list((rendered.root / "ground_truth").iterdir())) == TRAIN + TEST
 
@@ -144,10 +147,12 @@ def test_same_seed_same_bytes_whatever_the_number_of_processes(
 ) -> None:
     simulate(config(tmp_path, train_scenes=6, test_scenes=3, processes=1))
     again, before = _files(tmp_path), _files(rendered.root)
-    for name in ("train_questions.jsonl", "test_questions.jsonl"):
-        assert again[name] and before[name].startswith(again[name])
-    compared = [name for name in again if name.startswith(("videos/", "ground_truth/"))]
-    assert len(compared) == 18
+    for name in ("questions", "object_questions"):
+        for file in (f"train_{name}.jsonl", f"test_{name}.jsonl"):
+            assert again[file] and before[file].startswith(again[file])
+    folders = ("videos/", "ground_truth/", "object_questions/")
+    compared = [name for name in again if name.startswith(folders)]
+    assert len(compared) == 27
     assert all(again[name] == before[name] for name in compared)
 
 

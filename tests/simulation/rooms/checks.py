@@ -181,6 +181,7 @@ def first_frame(world: Case, category: str, least: float) -> int:
 def check_order(world: Case, question: Question) -> None:
     least = CLEAR * world.seen.instance_NHW[0].size
     listed = groups(r"in the video: (.+)\?", question)[0].split(", ")
+    assert len(listed) == len(question.options or ()) >= 2
     frame = {name: first_frame(world, name, least) for name in listed}
     glimpse = {name: first_frame(world, name, least / 4) for name in listed}
     for pair in combinations(listed, 2):
@@ -189,7 +190,7 @@ def check_order(world: Case, question: Question) -> None:
 
     def is_right(text: str) -> bool:
         order = [frame[name] for name in text.split(", ")]
-        return order == sorted(order) and len(order) == 4
+        return order == sorted(order) and len(order) == len(listed)
 
     only_right(question, is_right)
 

@@ -17,7 +17,6 @@ GLIMPSE_SHARE = 0.25
 """Share of the pixels of an appearance from which on a category may have been noticed."""
 LEAST_GAP = 1
 """Frames from one category's appearance to the next one's first glimpse."""
-ORDERED = 4
 
 
 @dataclass(frozen=True)
@@ -43,16 +42,16 @@ def appearances(shown: Shown) -> list[Appearance]:
 
 
 def ask_order(shown: Shown, desk: Desk) -> None:
-    """The order of four categories; the wrong options are drawn from all other orders."""
+    """The order of some categories; the wrong options are drawn from all other orders."""
     kind = "obj_appearance_order"
     candidates = []
-    for group in combinations(appearances(shown), ORDERED):
+    for group in combinations(appearances(shown), desk.options):
         if any(after.glimpse - before.appeared < LEAST_GAP for before, after in pairwise(group)):
             desk.refuse(kind, "two appear at about the same time")
             continue
         right = tuple(appearance.category for appearance in group)
         others = [order for order in permutations(right) if order != right]
-        wrong = [others[i] for i in desk.rng.choice(len(others), ORDERED - 1, replace=False)]
+        wrong = [others[i] for i in desk.rng.choice(len(others), desk.options - 1, replace=False)]
         listed = ", ".join(str(name) for name in desk.rng.permutation(sorted(right)))
         question = f"In which order do these categories first appear in the video: {listed}?"
         candidates.append(

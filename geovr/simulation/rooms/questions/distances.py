@@ -6,28 +6,46 @@ from itertools import combinations
 
 import numpy as np
 
-from geovr.simulation.rooms.questions.drafting import Choice, Desk
+from geovr.simulation.rooms.questions.drafting import OPTIONS, Choice, Desk
 from geovr.simulation.rooms.questions.shown import Shown
-from geovr.simulation.rooms.questions.surfaces import Surface, surface_distance
+from geovr.simulation.rooms.questions.surfaces import Surface, box_gap, surface_distance
 from geovr.simulation.rooms.world import FloatArray
 
 LEAST_DISTANCE = 0.3
 """Metres: nearer things touch or all but touch, and one decimal would be a guess."""
 LEAST_LEAD, LEAST_LEAD_SHARE = 0.2, 0.2
 """The closest option must lead the second by so many metres, and by this share of its distance."""
-OPTIONS = 4
 
 
-def distances(shown: Shown) -> FloatArray:
-    """Metres between the nearest points of things that questions may name, (K, K); else NaN."""
-    named = [index for group in shown.groups.values() for index in group]
+def distances(shown: Shown, options: int = OPTIONS) -> FloatArray:
+    """Metres between the nearest points of two things, (K, K); NaN where nothing asks for it.
+
+    Questions are about a thing with a name of its own and either another such, or the nearest of a
+    group. Of a group those that their boxes show to be no nearer than another are infinitely far.
+
+    Args:
+        shown: what the clip shows of the room.
+        options: groups that a question chooses among; with fewer no group's distance is asked for.
+    """
+    asked = [index for group in shown.groups.values() for index in group]
     surfaces = {
         index: Surface.of(shown.room.things[index].vertices_V3, shown.room.things[index].faces_F3)
-        for index in named
+        for index in asked
     }
     matrix = np.full((len(shown.room.things),) * 2, np.nan)
-    for i, j in combinations(named, 2):
-        matrix[i, j] = matrix[j, i] = surface_distance(surfaces[i], surfaces[j])
+    for reference in shown.named:
+        for group in shown.groups.values():
+            if reference in group or (len(group) > 1 and len(shown.groups) <= options):
+                continue
+            gap = {index: box_gap(surfaces[reference], surfaces[index]) for index in group}
+            best = np.inf
+            for index in sorted(group, key=lambda index: gap[index]):
+                if np.isnan(matrix[reference, index]):
+                    first, second = sorted((reference, index), key=asked.index)
+                    near = gap[index] < best or len(group) == 1
+                    away = surface_distance(surfaces[first], surfaces[second]) if near else np.inf
+                    matrix[reference, index] = matrix[index, reference] = away
+                best = min(best, matrix[reference, index])
     return matrix
 
 
@@ -50,7 +68,7 @@ def ask_distances(shown: Shown, desk: Desk, matrix: FloatArray) -> None:
 
 
 def ask_closest(shown: Shown, desk: Desk, matrix: FloatArray) -> None:
-    """Which of four categories has the thing that is closest to a fifth, which is the only one."""
+    """Which of some categories has the thing closest to that of another, which has only one."""
     kind = "object_rel_distance"
     candidates = []
     for reference in shown.named:
@@ -60,7 +78,7 @@ def ask_closest(shown: Shown, desk: Desk, matrix: FloatArray) -> None:
             for category, group in shown.groups.items()
             if category != name
         }
-        for options in combinations(away, OPTIONS):
+        for options in combinations(away, desk.options):
             first, second, *others = sorted(options, key=lambda category: away[category])
             if away[second] - away[first] < max(LEAST_LEAD, LEAST_LEAD_SHARE * away[first]):
                 desk.refuse(kind, "two are about as close")

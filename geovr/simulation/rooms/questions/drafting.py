@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,6 +24,8 @@ CAPS = {
 }
 """Most questions of a kind about one room; the raw types of VSI-Bench, in its order of tables."""
 KINDS = tuple(CAPS)
+OPTIONS = 4
+"""Categories that a question chooses among, or puts in order."""
 SPARE = "spare: as good, but the room has enough of its kind"
 
 
@@ -40,11 +42,17 @@ class Choice:
 class Desk:
     """What one room's questions are drafted with.
 
-    Every candidate ends as a question or as one count in `refused`, under kind and reason.
+    Every candidate ends as a question or as one count in `refused`, under kind and reason. `caps`
+    are the most questions of each kind; `options` the categories to choose among or put in order.
+    Where no candidate has the answer whose turn it is, the next in the cycle gets it, or one that
+    is drawn with `draw_others`: in rooms with few candidates the next would always be the same.
     """
 
     rng: np.random.Generator
     scene_index: int
+    caps: Mapping[str, int] = field(default_factory=lambda: CAPS)
+    options: int = OPTIONS
+    draw_others: bool = False
     questions: list[Question] = field(default_factory=list)
     refused: dict[str, Counter[str]] = field(default_factory=dict)
 
@@ -55,11 +63,11 @@ class Desk:
 
     def ask_numbers(self, kind: str, candidates: Sequence[tuple[str, str]]) -> None:
         """Ask some of the candidates, (question, answer), drawn without favour."""
-        order = self.rng.permutation(len(candidates))
-        for index in order[: CAPS[kind]]:
+        order, cap = self.rng.permutation(len(candidates)), self.caps[kind]
+        for index in order[:cap]:
             question, answer = candidates[int(index)]
             self.questions.append(Question(kind, question, None, answer))
-        self.refuse(kind, SPARE, len(order) - CAPS[kind] if len(order) > CAPS[kind] else 0)
+        self.refuse(kind, SPARE, max(len(order) - cap, 0))
 
     def ask_choices(
         self, kind: str, candidates: Sequence[Choice], cycles: Sequence[Sequence[str]] = ()
@@ -74,12 +82,12 @@ class Desk:
         groups: dict[str, list[Choice]] = {}
         for candidate in candidates:
             groups.setdefault(candidate.right, []).append(candidate)
-        for number in range(min(CAPS[kind], len(candidates))):
+        for number in range(min(self.caps[kind], len(candidates))):
             turn = self.scene_index + number + KINDS.index(kind)
             wanted = [str(answer) for answer in self.rng.permutation(sorted(groups))]
             if cycles:
                 order = self.rng.permutation(len(cycles))
-                wanted = [answer for index in order for answer in _from(cycles[index], turn)]
+                wanted = [answer for i in order for answer in self._from(cycles[i], turn)]
             group = groups[next(answer for answer in wanted if groups.get(answer))]
             chosen = group.pop(int(self.rng.integers(len(group))))
             groups = {answer: left for answer, left in groups.items() if left}
@@ -93,8 +101,10 @@ class Desk:
         options = tuple(f"{a}. {text}" for a, text in zip(LETTERS, texts, strict=False))
         return Question(kind, choice.question, options, LETTERS[right])
 
-
-def _from(cycle: Sequence[str], turn: int) -> list[str]:
-    """A cycle from the turn's place on; it differs from the letter's, which goes round as well."""
-    start = (turn + turn // len(cycle)) % len(cycle)
-    return [*cycle[start:], *cycle[:start]]
+    def _from(self, cycle: Sequence[str], turn: int) -> list[str]:
+        """A cycle from the turn's place on; it differs from the letter's, which goes round too."""
+        start = (turn + turn // len(cycle)) % len(cycle)
+        others = [*cycle[start + 1 :], *cycle[:start]]
+        if self.draw_others:
+            others = [str(answer) for answer in self.rng.permutation(others)]
+        return [cycle[start], *others]

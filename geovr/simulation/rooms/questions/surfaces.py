@@ -51,6 +51,14 @@ def surface_distance(a: Surface, b: Surface) -> float:
     return float(np.sqrt(best))
 
 
+def box_gap(a: Surface, b: Surface) -> float:
+    """Distance of the boxes around two surfaces, metres; theirs is never less."""
+    low_a, high_a = a.low_L3.min(axis=0), a.high_L3.max(axis=0)
+    low_b, high_b = b.low_L3.min(axis=0), b.high_L3.max(axis=0)
+    gap_3 = np.maximum(np.maximum(low_b - high_a, low_a - high_b), 0.0)
+    return float(np.sqrt((gap_3**2).sum()))
+
+
 def _split(centroid_F3: FloatArray, index_F: IntArray) -> list[IntArray]:
     """Halve along the longest side at the median until a part fits a leaf."""
     if len(index_F) <= LEAF:
