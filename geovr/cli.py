@@ -31,6 +31,7 @@ from geovr.cli_plan import plan, recipes
 from geovr.cli_report import report
 from geovr.cli_runs import runs
 from geovr.cli_score import score
+from geovr.cli_study import study
 from geovr.stages import STAGES, Stage
 
 app = typer.Typer(
@@ -224,6 +225,7 @@ app.command()(plan)
 app.command()(recipes)
 app.command()(simulate)
 app.add_typer(runs, name="runs")
+app.add_typer(study, name="study")
 app.add_typer(benchmark, name="benchmark")
 app.add_typer(dataset, name="dataset")
 app.command()(leakage)

@@ -25,6 +25,8 @@ LEVELS = {
     "geovr.cli_compare": 5,
     "geovr.cli_runs": 5,
     "geovr.cli_leakage": 5,
+    "geovr.cli_study": 5,
+    "geovr.study": 4,
     "geovr.asking": 3,
     "geovr.comparing": 3,
     "geovr.cli_benchmark": 5,
