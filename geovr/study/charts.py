@@ -143,7 +143,8 @@ def _whisker(frame: Frame, y: float, found: Interval, label: str, name: str) -> 
     body = Markup("<g><title>{}: {}</title>").format(label, interval_text(found, 100.0, 1))
     if np.isfinite(found.low) and np.isfinite(found.high):
         body += Markup(
-            '<path class="whisk {}" d="M{a:.1f} {y:.1f}H{b:.1f}M{a:.1f} {t:.1f}v8M{b:.1f} {t:.1f}v8"/>'
+            '<path class="whisk {}" d="M{a:.1f} {y:.1f}H{b:.1f}'
+            'M{a:.1f} {t:.1f}v8M{b:.1f} {t:.1f}v8"/>'
         ).format(name, a=frame.at_x(100 * found.low), b=frame.at_x(100 * found.high), y=y, t=y - 4)
     return body + Markup('<circle class="dot {}" cx="{:.1f}" cy="{:.1f}" r="4"/></g>').format(
         colour, frame.at_x(100 * found.mean), y

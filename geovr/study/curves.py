@@ -61,9 +61,8 @@ def _curve(arm: str, runs: list[RunResult], name: str) -> ArmCurve | None:
     smooth_SN = np.stack(
         [centred_mean(np.asarray([line[step] for step in steps], float), window) for line in lines]
     )
-    stride = -(-len(steps) // MOST_POINTS)
-    # smoothed over more than a stride or not drawn finer than it: nothing is lost between points
-    places = sorted({*range(0, len(steps), stride), len(steps) - 1})
+    # towards the ends the mean is of fewer steps, which look like a jump: left out
+    places = np.arange(window // 2, len(steps) - window // 2)[:: -(-len(steps) // MOST_POINTS)]
     smooth_SN = smooth_SN[:, places]
     return ArmCurve(
         arm,

@@ -92,7 +92,8 @@ class Summary(_Numbers):
     """Ways in which numbers were decoded."""
     resamples: int
     best_constant: dict[str, float]
-    """Of each line, the score of the answers that training questions teach without a video."""
+    """Of each line, the score of the answers that the reference's training questions teach without
+    a video."""
     arms: tuple[ArmSummary, ...]
 
     def arm(self, name: str) -> ArmSummary | None:
@@ -144,7 +145,8 @@ def summarise(results: StudyResults, root: Path) -> Summary:
                 lines={name: _line(own, against, m, bootstrap) for name, m in lines.items()},
             )
         )
-    constants = {line.kind: line.best_constant for line in first.scores.kinds}
+    baseline = next(iter(results.of(results.study.reference)), first)
+    constants = {line.kind: line.best_constant for line in baseline.scores.kinds}
     return Summary(
         name=results.study.name,
         about=results.study.about,
