@@ -15,7 +15,11 @@ from geovr.artifacts import Checkpoint, EvalReport
 from geovr.config import validate
 from geovr.errors import UserError
 from geovr.evaluation.predictions import read
+from geovr.evaluation.report import Scores
 from geovr.study.config import StudyConfig
+
+STUDY_ROOT = Path("artifacts/study")
+"""Where studies lie unless told otherwise, each under its name."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class RunResult:
         seconds: of the stages `train` and `evaluate`.
         details: of the Checkpoint.
         geometry: geometry.json of the evaluation; None where it wasn't measured.
+        scores: report.json of the evaluation, with the baselines that training questions taught.
     """
 
     arm: str
@@ -39,6 +44,7 @@ class RunResult:
     seconds: dict[str, float]
     details: dict[str, Any]
     geometry: dict[str, Any] | None
+    scores: Scores
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,22 @@ class StudyResults:
 def run_directory(root: Path, arm: str, seed: int) -> Path:
     """Where a run of a study lies."""
     return root / "runs" / arm / str(seed)
+
+
+def find_study(name: str) -> Path:
+    """A study's directory by its path, or below artifacts/study by its name.
+
+    Raises:
+        UserError: when it is neither.
+    """
+    place = STUDY_ROOT / name
+    for root in (Path(name), place):
+        if root.is_dir():
+            return root
+    raise UserError(
+        f"{name}: no directory, and none is at {place}; `geovr study run` makes one, or name the"
+        " directory that it wrote"
+    )
 
 
 def load_results(root: Path) -> StudyResults:
@@ -101,4 +123,5 @@ def _load(directory: Path, arm: str, seed: int) -> RunResult:
         seconds=done["seconds"],
         details=checkpoint.manifest.details,
         geometry=json.loads(geometry.read_text()) if geometry.is_file() else None,
+        scores=Scores.model_validate_json((report.directory / "report.json").read_text()),
     )

@@ -32,7 +32,6 @@ LEVELS = {
     "geovr.cli_benchmark": 5,
     "geovr.doctor": 4,
     "geovr.launch": 4,
-    "geovr.study": 4,
     "geovr.stages": 3,
     "geovr.promotion": 2,
     "geovr.evaluation": 2,

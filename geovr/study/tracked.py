@@ -1,0 +1,65 @@
+"""A study's headline numbers and files on its parent run in MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from geovr import tracking
+from geovr.errors import UserError
+from geovr.evaluation.comparison import MEAN
+from geovr.study.summary import VIEWS, Summary
+
+PARENT = "parent_run.txt"
+"""File of a study's directory that holds the id of the MLflow run above its runs."""
+
+
+def metrics(summary: Summary) -> dict[str, float]:
+    """Headline numbers for a tracker, under the names that docs/metrics.md promises."""
+    flat = {"study/best_constant": summary.best_constant[MEAN]}
+    for arm in summary.arms:
+        line, name = arm.lines[MEAN], f"study/{arm.name}"
+        flat |= {f"{name}/mean": line.score.mean, f"{name}/train_seconds": arm.train_seconds.mean}
+        flat[f"{name}/seeds"] = float(len(arm.seeds))
+        for what, value in (("nll", line.nll), *((v, getattr(line, v)) for v in VIEWS)):
+            if value is not None:
+                flat[f"{name}/{what}"] = value.mean
+        if line.score.sd is not None:
+            flat[f"{name}/mean_sd"] = line.score.sd
+        for what, gap in (("gain", line.gap), ("nll_gain", line.nll_gap)):
+            if gap is not None:
+                flat[f"{name}/{what}"] = gap.interval.mean
+                flat[f"{name}/{what}_low"] = gap.interval.low
+                flat[f"{name}/{what}_high"] = gap.interval.high
+    return flat
+
+
+def parent_of(directory: Path) -> str:
+    """The MLflow run above a study's runs.
+
+    Raises:
+        UserError: when the study has none.
+    """
+    path = directory / PARENT
+    if not path.is_file():
+        raise UserError(
+            f"{path}: missing, so there is no MLflow run to log to; leave out --log, or let"
+            " `geovr study run` go on, which makes it"
+        )
+    run_id = path.read_text().strip()
+    tracking.run_of(run_id)  # or the error names the server
+    return run_id
+
+
+def log_study(run_id: str, files: Sequence[Path], numbers: dict[str, float]) -> None:
+    """Put a report's files, under `study`, and numbers on an MLflow run.
+
+    Args:
+        run_id: of the run, which exists.
+        files: that the report wrote.
+        numbers: see metrics().
+    """
+    with tracking.reopen(run_id) as run:
+        run.log_results(numbers)
+        for path in files:
+            run.log_artifact(path, "study")
