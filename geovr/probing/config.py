@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import Field
 
 from geovr.config import Config
 from geovr.errors import UserError
+from geovr.storage import is_s3
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,39}")
 
@@ -44,7 +46,7 @@ def named(arguments: list[str]) -> list[Named]:
     """Models as they are given: NAME=REFERENCE, or a reference alone, called by its last part.
 
     Raises:
-        UserError: for a name that is none, or two of one name.
+        UserError: for a name that is none, two of one name, or a directory that holds no model.
     """
     models = []
     for argument in arguments:
@@ -57,8 +59,24 @@ def named(arguments: list[str]) -> list[Named]:
                 f"{argument}: write it as NAME=PATH, the name of letters, digits and spaces,"
                 " at most 40 of them"
             )
+        if not is_s3(reference) and not reference.startswith("models:"):
+            _is_there(argument, Path(reference))
         models.append(Named(name, reference))
     twice = sorted({one.name for one in models if [m.name for m in models].count(one.name) > 1})
     if twice:
         raise UserError(f"two models are called {', '.join(twice)}; name each, as NAME=PATH")
     return models
+
+
+def _is_there(argument: str, directory: Path) -> None:
+    """A missing model is told before others are probed for minutes."""
+    if not directory.is_dir():
+        raise UserError(
+            f"{argument}: no such directory; give a checkpoint that `geovr train` wrote, the"
+            " directory of a stock Qwen3-VL, or models:/NAME@ALIAS"
+        )
+    if not any((directory / name).is_file() for name in ("manifest.json", "config.json")):
+        raise UserError(
+            f"{argument}: neither a checkpoint (manifest.json) nor a model (config.json); give a"
+            " directory that `geovr train` wrote, or that of a stock Qwen3-VL"
+        )

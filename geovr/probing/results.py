@@ -115,32 +115,27 @@ class Scorer:
         """
         place_R = np.asarray([self._place[scene] for scene in scenes_R])
         error_R = (said_RQ - true_RQ).square().sum(-1).numpy()
-        # from the mean of all, so that sums of squares lose no digits
-        centred_RQ = (true_RQ - true_RQ.mean(0)).numpy()
-        sums = np.stack(
-            [
-                np.bincount(place_R, values, len(self._place))
-                for values in (
-                    np.ones(len(place_R)), error_R, (centred_RQ**2).sum(-1), *centred_RQ.T,
-                )
-            ]
-        )  # fmt: skip
-        draws = _r2(self._weights @ sums.T)
+        # resamples keep the mean of all: a mean of their own would always be nearer to them
+        spread_R = (true_RQ - true_RQ.mean(0)).square().sum(-1).numpy()
+        error_S, spread_S = (
+            np.bincount(place_R, values, len(self._place)) for values in (error_R, spread_R)
+        )
+        # what rounding leaves of a target that never varies is no spread
+        varies = spread_R.sum() > 1e-12 * float(true_RQ.square().sum())
+        if not varies:
+            spread_S = np.zeros_like(spread_S)
+        draws = _r2(self._weights @ error_S, self._weights @ spread_S)
         reading = Reading(
-            r2=_span(float(_r2(sums.sum(1)[None])[0]), draws),
+            r2=_span(float(_r2(error_S.sum(), spread_S.sum())), draws),
             error=float(target.error(said_RQ, true_RQ).median()),
             penalties=penalties,
         )
         return Scored(reading, draws)
 
 
-def _r2(sums_BS: np.ndarray) -> np.ndarray:
-    """R² from counts, squared errors, squares and sums of the centred truth; NaN if constant."""
-    count, error, square, total = sums_BS[:, 0], sums_BS[:, 1], sums_BS[:, 2], sums_BS[:, 3:]
-    spread = square - (total**2).sum(1) / count
-    # what is left of sums of squares by rounding is no variation
-    varies = spread > 1e-12 * square
-    found: np.ndarray = np.where(varies, 1 - error / np.where(varies, spread, 1.0), np.nan)
+def _r2(error: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """1 - error / spread, NaN where there is no spread."""
+    found: np.ndarray = np.where(spread > 0, 1 - error / np.where(spread > 0, spread, 1), np.nan)
     return found
 
 

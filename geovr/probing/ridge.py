@@ -20,7 +20,7 @@ from itertools import combinations
 
 import torch
 
-PENALTIES = tuple(10.0**power for power in range(-6, 3))
+PENALTIES = tuple(10.0**power for power in range(-6, 4))
 """Of standardised inputs, so that 1 halves what a direction of unit variance says."""
 _DEAD = 1e-7
 """An input that varies by less than this share of its size says nothing that float32 could."""
