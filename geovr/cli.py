@@ -28,6 +28,7 @@ from geovr.cli_leakage import leakage
 from geovr.cli_models import export, promote, rollback
 from geovr.cli_options import OutputOption, ParamsOption, SetOption
 from geovr.cli_plan import plan, recipes
+from geovr.cli_probe import probe
 from geovr.cli_report import report
 from geovr.cli_runs import runs
 from geovr.cli_score import score
@@ -233,6 +234,7 @@ app.command("init-model")(init_model)
 app.command()(export)
 app.command()(ask)
 app.command()(compare)
+app.command()(probe)
 app.command()(promote)
 app.command()(rollback)
 app.command()(doctor)
