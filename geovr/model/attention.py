@@ -121,14 +121,16 @@ def shared_prefix_attention(
         return plain
     # split, not sliced: the gradient of a slice is a whole sequence of zeros
     sizes = [size for row in rows for size in (row.prefix, row.length - row.prefix)]
-    q, k, v = ([part[0] for part in x.split(sizes, dim=2)] for x in (query, key, value))
+    q, k, v = ([part[0] for part in torch.split(x, sizes, dim=2)] for x in (query, key, value))
     done = list(q)  # of each part, replaced by what it becomes
     same: dict[int, list[int]] = {}
     for number, row in enumerate(rows):
         same.setdefault(row.prefix, []).append(2 * number)
     for places in same.values():
         outputs = F.scaled_dot_product_attention(
-            *(torch.stack([x[place] for place in places]) for x in (q, k, v)),
+            torch.stack([q[place] for place in places]),
+            torch.stack([k[place] for place in places]),
+            torch.stack([v[place] for place in places]),
             is_causal=True,
             scale=scaling,
             dropout_p=dropout,

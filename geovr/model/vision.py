@@ -53,16 +53,19 @@ class FrameAttention(nn.Module):
             for length, same in itertools.groupby(cu_seqlens.diff().tolist())
         ]
         sizes = [length * frames for length, frames in runs]
-        parts = zip(runs, *(x.split(sizes) for x in (q, k, v)), strict=True)
-        outputs = [_attend(frames, *three, self.scaling) for (_, frames), *three in parts]
+        split = [torch.split(x, sizes) for x in (q, k, v)]
+        outputs = [
+            _attend(frames, *parts, scaling=self.scaling)
+            for (_, frames), *parts in zip(runs, *split, strict=True)
+        ]
         attended: torch.Tensor = self.proj(torch.cat(outputs))
         return attended
 
 
 def _attend(
-    frames: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scaling: float
+    frames: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, scaling: float
 ) -> torch.Tensor:
     """Frames of one size, (F * L, N, C) each, to (F * L, N * C)."""
-    q, k, v = (x.unflatten(0, (frames, -1)).transpose(1, 2) for x in (q, k, v))
+    q, k, v = (x.view(frames, -1, *x.shape[1:]).transpose(1, 2) for x in (q, k, v))
     output = F.scaled_dot_product_attention(q, k, v, scale=scaling)
     return output.transpose(1, 2).flatten(0, 1).flatten(1)
