@@ -26,7 +26,7 @@ LOCK_KUBECTL := pip compile --group pyproject.toml:kubectl --no-deps --universal
 LOCK_IMAGES := pip compile --group pyproject.toml:images --universal \
 	--python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
 
-.PHONY: help setup teachers kubectl policies lock demo demo-promotion test test-slow test-servers faults \
+.PHONY: help setup teachers kubectl policies lock demo study demo-promotion test test-slow test-servers faults \
 	bench-targets check format compile golden images clean
 
 help: ## List the targets
@@ -65,6 +65,10 @@ lock: ## Compile the locks from pyproject.toml, keeping versions where possible
 
 demo: setup ## Run the whole pipeline on rendered videos (SMALL=1: a few scenes and steps)
 	@SMALL=$(SMALL) bash pipelines/demo.sh
+
+study: setup ## Text only against all four objectives, 5 seeds each, with the table (about 40 minutes)
+	geovr study run objectives --arms text,all
+	geovr study report objectives
 
 demo-promotion: setup ## After `make demo`: who becomes champion, who doesn't, and the way back (SMALL=1)
 	@SMALL=$(SMALL) bash pipelines/demo_promotion.sh

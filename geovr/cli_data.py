@@ -54,7 +54,9 @@ def simulate(
 
 def init_model(
     output: Annotated[Path, typer.Option(help="Directory to write.")],
-    preset: Annotated[str, typer.Option(help="tiny: about 1 M parameters.")] = "tiny",
+    preset: Annotated[
+        str, typer.Option(help="tiny; study: phrases of the study are tokens.")
+    ] = "tiny",
     seed: Annotated[int, typer.Option(help="Of the weights.")] = 0,
 ) -> None:
     """Write a small Qwen3-VL that loads like a downloaded one, with no network."""

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `make demo`: render rooms, make a tiny model, version the data, and run the pipeline on them.
+# `make demo`: render rooms, make a small model, version the data, and run the pipeline on them.
 # SMALL=1 takes a few scenes and steps.
 set -euo pipefail
 

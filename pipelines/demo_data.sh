@@ -1,4 +1,4 @@
-# Sourced by the demos: renders the rooms and makes the tiny model. With SMALL=1 few scenes, to see that
+# Sourced by the demos: renders the rooms and makes the small model. With SMALL=1 few scenes, to see that
 # everything runs, not that anything is learnt; `settings` then points every stage at them.
 data=data/rooms scenes=() settings=()
 if [[ -n "${SMALL:-}" ]]; then
@@ -14,4 +14,4 @@ if [[ -n "${SMALL:-}" ]]; then
 fi
 
 geovr simulate --preset demo --output "$data" "${scenes[@]}"
-geovr init-model --preset tiny --output .geovr/models/tiny
+geovr init-model --preset study --output .geovr/models/study

@@ -170,5 +170,5 @@ def make_template(root: Path) -> Path:
         }
     )
     workspace.geovr("simulate", "--output", "data/rooms", "--scenes", "8+4", "--processes", "1")
-    workspace.geovr("init-model", "--output", ".geovr/models/tiny")
+    workspace.geovr("init-model", "--preset", "study", "--output", ".geovr/models/study")
     return root

@@ -24,7 +24,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory, template: Any) -> tuple[Clip
 
     workspace: Workspace = make_workspace(tmp_path_factory.mktemp("lengths") / "work", template)
     workspace.inline("ingest")
-    _, processor = load_backbone(workspace.root / ".geovr/models/tiny")
+    _, processor = load_backbone(workspace.root / ".geovr/models/study")
     return ClipSet.load(workspace.root / "artifacts/clips"), processor
 
 

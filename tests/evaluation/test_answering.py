@@ -30,7 +30,7 @@ def clips(flown: Workspace) -> ClipSet:
 
 @pytest.fixture(scope="module")
 def model(flown: Workspace) -> Path:
-    return flown.root / ".geovr/models/tiny"
+    return flown.root / ".geovr/models/study"
 
 
 def ask(store: Store, model: Path, clips: ClipSet, rows: int = 2) -> dict[Any, Any]:

@@ -66,7 +66,7 @@ def test_neither_pickle_nor_code_of_a_model_directory_is_run(
 ) -> None:
     """Weights as a pickle beside or without safetensors, and code that the config points to."""
     directory, sentinel = tmp_path / "model", tmp_path / "opened"
-    shutil.copytree(template / ".geovr/models/tiny", directory)
+    shutil.copytree(template / ".geovr/models/study", directory)
     torch.save({"x": Planted(sentinel)}, directory / "pytorch_model.bin")
     for name in ("config.json", "processor_config.json", "tokenizer_config.json"):
         path = directory / name

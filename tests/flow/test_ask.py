@@ -62,8 +62,8 @@ def test_a_registered_model_a_checkpoint_and_an_evaluation_agree(
 def test_a_stock_directory_answers_in_its_own_words(
     flown: Workspace, heard: list[dict[str, Any]]
 ) -> None:
-    told = asked(flown, heard[0] | {"options": []}, "--model", ".geovr/models/tiny", "--free")
-    assert isinstance(told["answer"], str) and told["model"] == ".geovr/models/tiny"
+    told = asked(flown, heard[0] | {"options": []}, "--model", ".geovr/models/study", "--free")
+    assert isinstance(told["answer"], str) and told["model"] == ".geovr/models/study"
 
 
 @pytest.mark.parametrize(

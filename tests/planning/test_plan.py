@@ -166,7 +166,7 @@ def test_an_unknown_recipe_is_told_its_neighbours(workspace: Workspace) -> None:
 
 def test_a_plan_without_a_model_says_what_to_name(tmp_path: Path) -> None:
     params = tmp_path / "p.yaml"
-    params.write_text((REPOSITORY / "params.yaml").read_text().replace("models/tiny", "models/my"))
+    params.write_text((REPOSITORY / "params.yaml").read_text().replace("models/study", "models/my"))
     from geovr.errors import UserError
 
     with pytest.raises(

@@ -22,7 +22,7 @@ from tests.stock import video
 from tests.workspace import Workspace
 
 TRUTH = ("--ground-truth", "data/rooms/ground_truth")
-STOCK = ".geovr/models/tiny"
+STOCK = ".geovr/models/study"
 
 
 def test_layers_are_what_stock_transformers_gives(flown: Workspace) -> None:
@@ -34,7 +34,7 @@ def test_layers_are_what_stock_transformers_gives(flown: Workspace) -> None:
     backbone, processor = load_backbone(flown.root / STOCK)
     reader = Reader(
         backbone, processor, clips, rows, Store.open(str(flown.root / TRUTH[1])),
-        shown=InputConfig(max_tokens=None), batch_rows=2, name="tiny",
+        shown=InputConfig(max_tokens=None), batch_rows=2, name="study",
     )  # fmt: skip
     found = list(reader(range(reader.norm + 1)))
     stock = AutoModelForImageTextToText.from_pretrained(flown.root / STOCK).eval()
@@ -140,7 +140,7 @@ def test_few_layers_and_clips(flown: Workspace, tmp_path: Path) -> None:
         )
     )  # fmt: skip
     (model,) = told["models"]
-    assert model["name"] == "tiny" and told["clips"] == told["scenes"] == 6
+    assert model["name"] == "study" and told["clips"] == told["scenes"] == 6
     assert [one["layer"] for one in model["layers"]] == [0, 2]
     assert all(
         math.isfinite(r["r2"]["value"]) for one in model["layers"] for r in one["targets"].values()
@@ -174,11 +174,11 @@ def test_layers_that_do_not_fit_together_are_read_in_turn(
         ((STOCK, *TRUTH, "--split", "dev"), "--split dev: no clip belongs to it; there are test"),
         ((STOCK, "--ground-truth", "nowhere"), "--ground-truth nowhere: no such directory"),
         ((STOCK, "--ground-truth", "data"), "knows none of the 4 clips of test, such as test-0000"),
-        ((STOCK, STOCK, *TRUTH), "two models are called tiny; name each, as NAME=PATH"),
+        ((STOCK, STOCK, *TRUTH), "two models are called study; name each, as NAME=PATH"),
         ((STOCK, "x=nowhere", *TRUTH, "--folds", "4"), "x=nowhere: no such directory"),
         (("x=data", *TRUTH), "x=data: neither a checkpoint (manifest.json) nor a model"),
         ((STOCK, *TRUTH, "--layers", "0,last"), "--layers 0,last: write whole numbers"),
-        ((STOCK, *TRUTH, "--folds", "4", "--layers", "9"), "--layers: tiny has layers 0 to"),
+        ((STOCK, *TRUTH, "--folds", "4", "--layers", "9"), "--layers: study has layers 0 to"),
     ],
 )  # fmt: skip
 def test_faults_are_told_with_their_remedy(

@@ -407,7 +407,7 @@ def test_from_videos_to_a_training_step_at_random_initialisation(
     trained = train(
         TrainConfig.model_validate(
             {
-                "store": store, "base_model": str(template / ".geovr/models/tiny"), "steps": 1,
+                "store": store, "base_model": str(template / ".geovr/models/study"), "steps": 1,
                 "clips_per_batch": 4, "heads": heads,
             }
         ),

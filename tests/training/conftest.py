@@ -108,7 +108,7 @@ def prepared(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepar
     targets = extract_targets(
         ExtractTargetsConfig(store=store, oracle=oracle), clips=clips, output=root / "targets"
     )
-    return Prepared(clips, targets, template / ".geovr/models/tiny")
+    return Prepared(clips, targets, template / ".geovr/models/study")
 
 
 @pytest.fixture(scope="session")
