@@ -105,10 +105,11 @@ def fit(rows: Moments, penalties: Sequence[float]) -> Iterator[Linear]:
     per_std_D = torch.where(dead, 0.0, 1 / torch.where(dead, 1.0, std_D))
     zz_DD = per_std_D[:, None] * cov_DD * per_std_D
     zy_DQ = per_std_D[:, None] * (rows.xy_DQ / rows.count - torch.outer(mean_D, mean_Q))
+    # of few rows the matrix is singular, and rounding may take an eigenvalue below zero
+    value_D, vector_DD = torch.linalg.eigh(zz_DD)
+    along_DQ = vector_DD.T @ zy_DQ
     for penalty in penalties:
-        system = zz_DD.clone()
-        system.diagonal().add_(penalty)
-        solved = torch.cholesky_solve(zy_DQ, torch.linalg.cholesky(system))
+        solved = vector_DD @ (along_DQ / (value_D.clamp(min=0) + penalty)[:, None])
         weight_DQ = per_std_D[:, None] * solved
         yield Linear(weight_DQ, mean_Q - mean_D @ weight_DQ)
 

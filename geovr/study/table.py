@@ -174,9 +174,18 @@ def notes(summary: Summary) -> list[str]:
     if summary.arm(summary.reference) is None:
         found.append(f"No differences: no run of the reference {summary.reference} is done.")
     if summary.missing:
-        runs = ", ".join(f"{arm} with seed {seed}" for arm, seed in summary.missing)
-        found.append(f"Missing, not done: {runs}.")
+        found.append(f"Missing, not done: {_missing(summary.missing)}.")
     return found
+
+
+def _missing(pairs: Sequence[tuple[str, int]]) -> str:
+    by_arm: dict[str, list[str]] = {}
+    for arm, seed in pairs:
+        by_arm.setdefault(arm, []).append(str(seed))
+    return "; ".join(
+        f"{arm} with seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}"
+        for arm, seeds in by_arm.items()
+    )
 
 
 def _about_gaps(summary: Summary, shared: Sequence[int]) -> str:

@@ -1,4 +1,4 @@
-"""The study of objectives, small: its mechanics from scenes to the page, and through another door."""
+"""The study of objectives, small: from scenes to the page, and through another door."""
 
 from __future__ import annotations
 
