@@ -264,7 +264,7 @@ def _stage(
         raise _Stopped
     began = time.monotonic()
     path = job.directory / f"{stage}.log"
-    command = [sys.executable, "-m", "geovr", stage, *options]
+    command = [sys.executable, "-m", "geovr.study.worker", str(os.getpid()), stage, *options]
     with path.open("w") as out:
         process = subprocess.Popen(
             command, stdout=out, stderr=subprocess.STDOUT, env=environment, start_new_session=True

@@ -82,8 +82,11 @@ def test_only_what_changed_runs_again(workspace: Workspace) -> None:
 
 
 @pytest.mark.slow
-def test_a_stopped_study_goes_on_to_the_same_weights(workspace: Workspace, tmp_path: Path) -> None:
-    steps = {"train.steps": 40, "train.checkpoint_every": 5, "evaluate.shuffled": False}
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
+def test_a_study_that_ends_early_goes_on_to_the_same_weights(
+    workspace: Workspace, tmp_path: Path, number: signal.Signals
+) -> None:
+    steps = {"train.steps": 150, "train.checkpoint_every": 5, "evaluate.shuffled": False}
     make_study(workspace, set=steps)
     process = workspace.start("geovr", "study", "run", "mine.yaml", "--jobs", "1")
     log = workspace.root / "artifacts/study/mine/runs/text/1/train.log"
@@ -92,10 +95,12 @@ def test_a_stopped_study_goes_on_to_the_same_weights(workspace: Workspace, tmp_p
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     told, _ = process.communicate(timeout=100)
-    assert process.returncode == 75, told
-    assert log.is_file()
+    assert process.returncode == (75 if number == signal.SIGTERM else -number), told
+    while "stopped after step" not in log.read_text():  # the run ends with its study
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.1)
     assert not (log.parent / "done.json").exists()
     workspace.geovr("study", "run", "mine.yaml", "--arms", "text")
     resumed = content(workspace, "text")
