@@ -7,6 +7,7 @@ next try.
 from __future__ import annotations
 
 import os
+import runpy
 import signal
 import sys
 import threading
@@ -27,8 +28,6 @@ def end_with(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    from geovr.cli import main
-
     end_with(int(sys.argv[1]))
     sys.argv = ["geovr", *sys.argv[2:]]
-    main()
+    runpy.run_module("geovr", run_name="__main__")

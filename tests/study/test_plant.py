@@ -351,7 +351,7 @@ def test_faults_are_planted_into_true_targets_and_not_over_them(tmp_path: Path) 
 
 def test_the_study_of_faults_has_an_arm_for_each() -> None:
     study = load_study("faults")
-    assert (study.seeds, study.reference, study.base.name) == ((1, 2, 3), "text", "base.yaml")
+    assert (study.seeds, study.reference, study.base.name) == ((2, 3, 4), "text", "base.yaml")
     names = [arm.name for arm in study.arms]
     assert names == ["text", "all", *FAULTS, "taps_wrong"]
     assert {arm.name: arm.plant for arm in study.arms if arm.plant} == {f: f for f in FAULTS}
