@@ -70,6 +70,9 @@ def report(
     output: Annotated[
         Path | None, typer.Option(help="Directory to write to. [default: the study's]")
     ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="Arm to compare with, instead of the study's.")
+    ] = None,
     log: Annotated[
         bool, typer.Option("--log", help="Put numbers and files on the study's MLflow run, too.")
     ] = False,
@@ -88,7 +91,7 @@ def report(
 
     root = find_study(directory)
     parent = parent_of(root) if log else None
-    results = load_results(root)
+    results = load_results(root, reference)
     summary = summarise(results, root)
     files = write_report(results, summary, output or root)
     if parent is not None:

@@ -31,7 +31,7 @@ class RunResult:
         seed: of the run.
         answers: rows as a prediction file has them (see evaluation/predictions.py).
         curve: metrics of each step (`step`, `loss/text`, ...), as training logs them.
-        seconds: of the stages `train` and `evaluate`.
+        seconds: of the stages `train` and `evaluate`; without what was trained before.
         details: of the Checkpoint.
         geometry: geometry.json of the evaluation; None where it wasn't measured.
         scores: report.json of the evaluation, with the baselines that training questions taught.
@@ -87,17 +87,24 @@ def find_study(name: str) -> Path:
     )
 
 
-def load_results(root: Path) -> StudyResults:
+def load_results(root: Path, reference: str | None = None) -> StudyResults:
     """Read a study's directory.
 
+    Args:
+        root: the directory.
+        reference: arm to compare with; None: the study's own.
+
     Raises:
-        UserError: when it is none, or no run is done.
+        UserError: when it is none, no run is done, or it has no such arm.
         StoreError: when the store lacks a run's answers.
     """
     path = root / "study.json"
     if not path.is_file():
         raise UserError(f"{root}: no study.json, so no study; `geovr study run` makes one")
-    study = validate(StudyConfig, json.loads(path.read_text()), source=str(path))
+    values = json.loads(path.read_text())
+    if reference is not None:
+        values["reference"] = reference
+    study = validate(StudyConfig, values, source=str(path))
     runs = []
     for arm in study.arms:
         for seed in study.seeds:

@@ -35,6 +35,8 @@ from geovr.study.results import run_directory
 log = logging.getLogger("geovr")
 
 _STEP = re.compile(r"train: (\d+)/\d+ steps")
+_FOUND = "is trained already"
+"""Training says so of what another study or an earlier try trained: that took no time here."""
 _POLL_S = 1.0
 _TAIL = 12
 """Lines of a failed run's log that are shown."""
@@ -233,7 +235,7 @@ def _show(bar: Progress, steps: int) -> None:
 
 
 def _run_one(job: _Job, environment: dict[str, str], stopping: threading.Event) -> None:
-    """train, then evaluate; the seconds of all tries are added up."""
+    """train, then evaluate; seconds of all tries are added up, not of what was done before."""
     write_params(job.directory / "params.yaml", job.params)
     root = job.directory.parents[2]
     checkpoint, evaluation = job.directory / "checkpoint", job.directory / "evaluation"
@@ -274,7 +276,8 @@ def _stage(
                 process.send_signal(signal.SIGTERM)  # training saves the step in hand
                 process.wait()
     seconds = _seconds(job)
-    seconds[stage] = round(seconds.get(stage, 0.0) + time.monotonic() - began, 2)
+    if not (stage == "train" and _FOUND in path.read_text(errors="replace")):
+        seconds[stage] = round(seconds.get(stage, 0.0) + time.monotonic() - began, 2)
     told = json.dumps({"key": job.key, "seconds": seconds})
     write_atomic(job.directory / "seconds.json", told.encode())
     if process.returncode == 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,8 @@ class ArmSummary(_Numbers):
     label: str
     plant: str | None
     seeds: tuple[int, ...]
-    train_seconds: Value
+    train_seconds: Value | None
+    """None where all of it was trained before, by another study."""
     lines: dict[str, Line]
     """`mean`, then each kind."""
 
@@ -141,7 +142,7 @@ def summarise(results: StudyResults, root: Path) -> Summary:
                 label=arm.label,
                 plant=arm.plant,
                 seeds=tuple(own),
-                train_seconds=_value({r.seed: r.seconds["train"] for r in results.of(arm.name)}),
+                train_seconds=_seconds(results.of(arm.name)),
                 lines={name: _line(own, against, m, bootstrap) for name, m in lines.items()},
             )
         )
@@ -205,6 +206,11 @@ def _measure(run: RunResult, first: RunResult) -> _Measured:
     if None not in losses:
         found["nll"] = np.asarray(losses, dtype=float)
     return found
+
+
+def _seconds(runs: Sequence[RunResult]) -> Value | None:
+    known = {run.seed: run.seconds["train"] for run in runs if "train" in run.seconds}
+    return _value(known) if known else None
 
 
 def _value(by_seed: dict[int, float]) -> Value:

@@ -87,7 +87,7 @@ def _main(summary: Summary) -> Grid:
             (gap_text(line.gap),),
             (nll_text(line.nll),),
             (gap_text(line.nll_gap, nll=True),),
-            (f"{arm.train_seconds.mean:,.0f}",),
+            (f"{arm.train_seconds.mean:,.0f}" if arm.train_seconds else "",),
         )
         rows.append(Row(label_of(arm), cells, line.gap.interval.verdict if line.gap else ""))
     for label, values in _baselines(summary, (MEAN,)):

@@ -19,7 +19,9 @@ def metrics(summary: Summary) -> dict[str, float]:
     flat = {"study/best_constant": summary.best_constant[MEAN]}
     for arm in summary.arms:
         line, name = arm.lines[MEAN], f"study/{arm.name}"
-        flat |= {f"{name}/mean": line.score.mean, f"{name}/train_seconds": arm.train_seconds.mean}
+        flat[f"{name}/mean"] = line.score.mean
+        if arm.train_seconds is not None:
+            flat[f"{name}/train_seconds"] = arm.train_seconds.mean
         flat[f"{name}/seeds"] = float(len(arm.seeds))
         for what, value in (("nll", line.nll), *((v, getattr(line, v)) for v in VIEWS)):
             if value is not None:

@@ -87,7 +87,7 @@ def test_scores_and_differences_are_those_of_the_answers(root: Path, summary: Su
         assert list(line.score.by_seed.values()) == pytest.approx(own)
         assert line.score.mean == pytest.approx(np.mean(own))
         assert line.score.sd == pytest.approx(np.std(own, ddof=1))
-        assert arm.train_seconds.mean == pytest.approx(102)
+        assert arm.train_seconds is not None and arm.train_seconds.mean == pytest.approx(102)
         if arm.name == "text":
             assert line.gap is None and line.nll_gap is None
             continue
@@ -102,6 +102,30 @@ def test_scores_and_differences_are_those_of_the_answers(root: Path, summary: Su
     assert colour is not None and colour.interval.high < 0
     nll = summary.arms[1].lines["mean"].nll_gap
     assert nll is not None and nll.interval.high < 0  # right answers were made likelier
+
+
+def test_another_arm_can_be_the_reference(root: Path, summary: Summary) -> None:
+    turned = summarise(load_results(root, "all"), root)
+    ours, theirs = (
+        next(arm for arm in found.arms if arm.name == name).lines["mean"].gap
+        for found, name in ((summary, "all"), (turned, "text"))
+    )
+    assert ours is not None and theirs is not None
+    assert theirs.interval.mean == pytest.approx(-ours.interval.mean)
+    assert theirs.interval.low == pytest.approx(-ours.interval.high)
+    with pytest.raises(UserError, match="'none' is none of the arms"):
+        load_results(root, "none")
+
+
+def test_what_another_study_trained_has_no_time(changed: Path) -> None:
+    for seed in (1, 2, 3):
+        path = changed / f"runs/text/{seed}/done.json"
+        path.write_text(json.dumps({"seconds": {"evaluate": 10.0}}))
+    found = summarise(load_results(changed), changed)
+    assert [arm.train_seconds is None for arm in found.arms[:2]] == [True, False]
+    write_report(load_results(changed), found, changed)
+    first = (changed / "table.md").read_text().split("| text & co | 3 of 3 |")[1].splitlines()[0]
+    assert first.endswith("|  |")
 
 
 def test_baselines_stand_beside_the_arms(root: Path, summary: Summary) -> None:
