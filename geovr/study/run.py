@@ -120,8 +120,9 @@ def run_study(
     write_atomic(root / "study.json", (study.model_dump_json(indent=1) + "\n").encode())
     _check_arms(study)
     prepare(study, root)
+    models = {seed: base_model(study, seed) for seed in study.seeds}
     chosen = [
-        _job(study, arm, seed, root)
+        _job(study, arm, seed, root, models[seed])
         # all arms of a seed before the next seed: a study that is stopped half-way compares
         for seed in study.seeds
         for arm in study.arms
@@ -155,9 +156,8 @@ def _check_arms(study: StudyConfig) -> None:
             validate(config, stage_values(params, section), source=source)
 
 
-def _job(study: StudyConfig, arm: Arm, seed: int, root: Path) -> _Job:
+def _job(study: StudyConfig, arm: Arm, seed: int, root: Path, model: Path | None) -> _Job:
     params = run_params(study, arm, seed)
-    model = base_model(study, seed)
     if model is not None:
         params["train"]["base_model"] = str(model)
     directory = run_directory(root, arm.name, seed)
