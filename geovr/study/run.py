@@ -23,7 +23,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from geovr.artifacts import TargetSet
+from geovr.artifacts import ClipSet, TargetSet
 from geovr.config import digest
 from geovr.errors import Interrupted, UserError
 from geovr.progress import Progress, progress
@@ -52,6 +52,7 @@ class _Job:
     seed: int
     directory: Path
     params: dict[str, Any]
+    clips: Path
     targets: Path
     steps: int
 
@@ -62,7 +63,8 @@ class _Job:
     @cached_property
     def key(self) -> str:
         """Of all that decides the result but the code."""
-        return digest({"params": self.params, "targets": TargetSet.load(self.targets).digest})
+        clips, targets = ClipSet.load(self.clips).digest, TargetSet.load(self.targets).digest
+        return digest({"params": self.params, "clips": clips, "targets": targets})
 
     @property
     def done(self) -> bool:
@@ -161,9 +163,8 @@ def _job(study: StudyConfig, arm: Arm, seed: int, root: Path, model: Path | None
     if model is not None:
         params["train"]["base_model"] = str(model)
     directory = run_directory(root, arm.name, seed)
-    return _Job(
-        arm, seed, directory, params, targets_of(root, arm.plant), int(params["train"]["steps"])
-    )
+    steps = int(params["train"]["steps"])
+    return _Job(arm, seed, directory, params, root / "clips", targets_of(root, arm.plant), steps)
 
 
 def _parent_runs(study: StudyConfig, root: Path, jobs: list[_Job]) -> dict[str, str]:
@@ -237,9 +238,8 @@ def _show(bar: Progress, steps: int) -> None:
 def _run_one(job: _Job, environment: dict[str, str], stopping: threading.Event) -> None:
     """train, then evaluate; seconds of all tries are added up, not of what was done before."""
     write_params(job.directory / "params.yaml", job.params)
-    root = job.directory.parents[2]
     checkpoint, evaluation = job.directory / "checkpoint", job.directory / "evaluation"
-    inputs = ["--clips", str(root / "clips")]
+    inputs = ["--clips", str(job.clips)]
     trained = ["--targets", str(job.targets), "--output", str(checkpoint)]
     answered = ["--checkpoint", str(checkpoint), "--output", str(evaluation)]
     for stage, options in (("train", inputs + trained), ("evaluate", inputs + answered)):

@@ -79,6 +79,10 @@ def test_only_what_changed_runs_again(workspace: Workspace) -> None:
     make_study(workspace, arms=changed)
     assert "1 runs done, 1 were done before" in workspace.geovr("study", "run", "mine.yaml")
     assert done(workspace, "text") == text
+    # other questions are another result
+    path = workspace.root / "data/rooms/test_questions.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    assert "2 runs done, 0 were done before" in workspace.geovr("study", "run", "mine.yaml")
 
 
 @pytest.mark.slow
