@@ -85,7 +85,8 @@ def run_study(
         return counts
     jobs = min(jobs or default_jobs(), len(left))
     cores = len(os.sched_getaffinity(0))
-    environment = os.environ | {"OMP_NUM_THREADS": str(max(1, cores // jobs))}
+    # who sets the number of threads wants the numbers of another door to the last bit
+    environment = {"OMP_NUM_THREADS": str(max(1, cores // jobs)), **os.environ}
     parents = _parent_runs(study, root, left)
     log.info("study %s: %d runs, %d at a time", study.name, len(left), jobs)
     _run_all(left, jobs, environment, parents, sum(job.steps for job in chosen))
