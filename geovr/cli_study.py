@@ -47,10 +47,11 @@ def run(
     """Train and evaluate every arm with every seed; the same command goes on after a stop."""
     cli_json.start(as_json)
     from geovr.study.config import load_study, with_changes
+    from geovr.study.results import STUDY_ROOT
     from geovr.study.run import run_study
 
     found = with_changes(load_study(name), _seeds(seeds), overrides or [])
-    root = output or Path("artifacts/study") / found.name
+    root = output or STUDY_ROOT / found.name
     with cli_json.quiet_stdout(as_json):
         counts = run_study(found, root, jobs=jobs, arms=tuple(_words(arms)))
     if as_json:

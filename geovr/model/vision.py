@@ -1,7 +1,7 @@
 """Attention of the vision tower, all frames of one size at once.
 
-Stock Qwen3-VL calls the kernel once a frame: of many small frames that is nearly all of the tower's
-time.
+Stock Qwen3-VL calls the kernel once a frame; here frames that follow each other and have one size
+are one call.
 
 Shape suffixes: P patches of all frames, D width, F frames, N heads, L patches of a frame, C
 channels of a head.

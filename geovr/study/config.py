@@ -13,6 +13,8 @@ from pydantic import Field, field_validator, model_validator
 from geovr.config import Config, apply_values, parse_overrides, read_params, validate
 from geovr.errors import UserError
 
+SHARED = ("ingest", "check_clips", "extract_targets", "check_targets")
+"""Stages before training: all runs of a study share what they make."""
 NAME = r"^[a-z0-9][a-z0-9_-]*$"
 Fault = Literal[
     "targets_of_other_clips",
@@ -76,11 +78,14 @@ class StudyConfig(Config):
             raise ValueError("arms: two have one name")
         if self.reference not in names:
             raise ValueError(f"reference: {self.reference!r} is none of the arms {names}")
+        for arm in self.arms:
+            for key in arm.set:
+                if key.split(".")[0] in (*SHARED, "store"):
+                    raise ValueError(
+                        f"arms: {arm.name} sets {key}, but all arms share clips, targets and store;"
+                        " set it for the whole study, or make another study"
+                    )
         return self
-
-    def arm(self, name: str) -> Arm:
-        """An arm by its name."""
-        return next(arm for arm in self.arms if arm.name == name)
 
 
 STUDIES = Path(__file__).parents[2] / "pipelines" / "studies"

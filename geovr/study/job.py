@@ -78,6 +78,8 @@ def run_job(job: Job, environment: dict[str, str], stopping: threading.Event) ->
         Stopped: when `stopping` was set.
         RuntimeError: with the last lines of the log, when a stage failed.
     """
+    # what an earlier run with other parameters left is not this one's
+    (job.directory / "done.json").unlink(missing_ok=True)
     write_params(job.directory / "params.yaml", job.params)
     checkpoint, evaluation = job.directory / "checkpoint", job.directory / "evaluation"
     inputs = ["--clips", str(job.clips)]

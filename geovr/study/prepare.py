@@ -12,13 +12,10 @@ from geovr.artifacts import TargetSet
 from geovr.config import digest, validate
 from geovr.stages import STAGES, Stage
 from geovr.stages.run import call, stage_config
-from geovr.storage import write_atomic
-from geovr.study.config import StudyConfig, apply_study
+from geovr.storage import sha256_file, write_atomic
+from geovr.study.config import SHARED, StudyConfig, apply_study
 
 log = logging.getLogger("geovr")
-
-SHARED = ("ingest", "check_clips", "extract_targets", "check_targets")
-"""Stages before training; an arm can't change what they do."""
 
 
 def prepare(study: StudyConfig, root: Path) -> None:
@@ -33,15 +30,24 @@ def prepare(study: StudyConfig, root: Path) -> None:
     params = apply_study(study, {})
     path = root / "params.yaml"
     write_params(path, params)
+    key = _key(study, params)
     for stage in STAGES:
         if stage.name in SHARED:
-            _once(
-                stage, path, root, digest({name: params.get(name) for name in (*SHARED, "store")})
-            )
+            _once(stage, path, root, key)
     for fault in dict.fromkeys(arm.plant for arm in study.arms if arm.plant):
         from geovr.study.plant import plant
 
         plant(fault, TargetSet.load(root / "targets"), targets_of(root, fault))
+
+
+def _key(study: StudyConfig, params: dict[str, Any]) -> str | None:
+    """Of all that the shared stages read; None where only they can tell whether it changed."""
+    if study.scenes is None:
+        return None
+    tables = sorted([*study.scenes.output.glob("*.jsonl"), study.scenes.output / "scenes.json"])
+    told = {name: params.get(name) for name in (*SHARED, "store")}
+    # scenes.json has the sha256 of every video
+    return digest(told | {"scenes": [sha256_file(table) for table in tables]})
 
 
 def targets_of(root: Path, fault: str | None) -> Path:
@@ -67,16 +73,18 @@ def _simulate(study: StudyConfig) -> None:
     simulate(validate(SimulateConfig, values, source=f"study {study.name}, scenes"))
 
 
-def _once(stage: Stage, params: Path, root: Path, key: str) -> None:
-    """Run a stage unless it was run with the same parameters."""
+def _once(stage: Stage, params: Path, root: Path, key: str | None) -> None:
+    """Run a stage unless it was run on the same."""
     output, marker = root / stage.output, root / f".{stage.output}.done"
-    if marker.is_file() and marker.read_text() == key and (output / "manifest.json").is_file():
+    stands = marker.is_file() and (output / "manifest.json").is_file()
+    if key is not None and stands and marker.read_text() == key:
         return
     marker.unlink(missing_ok=True)
     log.info("study: %s", stage.name)
     inputs = {name: str(root / name) for name in stage.inputs}
     call(stage, stage_config(stage, params, []), inputs, output)
-    write_atomic(marker, key.encode())
+    if key is not None:
+        write_atomic(marker, key.encode())
 
 
 def base_model(study: StudyConfig, seed: int) -> Path | None:

@@ -20,6 +20,8 @@ from geovr.study.config import StudyConfig
 
 STUDY_ROOT = Path("artifacts/study")
 """Where studies lie unless told otherwise, each under its name."""
+PARENT = "parent_run.txt"
+"""File of a study's directory that holds the id of the MLflow run above its runs."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,6 @@ class RunResult:
         curve: metrics of each step (`step`, `loss/text`, ...), as training logs them.
         seconds: of the stages `train` and `evaluate`; without what was trained before.
         details: of the Checkpoint.
-        geometry: geometry.json of the evaluation; None where it wasn't measured.
         scores: report.json of the evaluation, with the baselines that training questions taught.
     """
 
@@ -43,7 +44,6 @@ class RunResult:
     curve: list[dict[str, float]]
     seconds: dict[str, float]
     details: dict[str, Any]
-    geometry: dict[str, Any] | None
     scores: Scores
 
 
@@ -121,7 +121,6 @@ def _load(directory: Path, arm: str, seed: int) -> RunResult:
     checkpoint = Checkpoint.load(directory / "checkpoint")
     report = EvalReport.load(directory / "evaluation")
     lines = (checkpoint.directory / "curve.jsonl").read_text().splitlines()
-    geometry = report.directory / "geometry.json"
     return RunResult(
         arm=arm,
         seed=seed,
@@ -129,6 +128,5 @@ def _load(directory: Path, arm: str, seed: int) -> RunResult:
         curve=[json.loads(line) for line in lines],
         seconds=done["seconds"],
         details=checkpoint.manifest.details,
-        geometry=json.loads(geometry.read_text()) if geometry.is_file() else None,
         scores=Scores.model_validate_json((report.directory / "report.json").read_text()),
     )

@@ -21,7 +21,7 @@ from geovr.storage import write_atomic
 from geovr.study.config import Arm, StudyConfig, run_params
 from geovr.study.job import Job, Stopped, run_job
 from geovr.study.prepare import base_model, prepare, targets_of
-from geovr.study.results import run_directory
+from geovr.study.results import PARENT, run_directory
 
 log = logging.getLogger("geovr")
 
@@ -66,9 +66,9 @@ def run_study(
     names = [arm.name for arm in study.arms]
     if not set(arms) <= set(names):
         raise UserError(f"--arms {', '.join(arms)}: the study has {', '.join(names)}")
+    _check_arms(study)
     root.mkdir(parents=True, exist_ok=True)
     write_atomic(root / "study.json", (study.model_dump_json(indent=1) + "\n").encode())
-    _check_arms(study)
     prepare(study, root)
     models = {seed: base_model(study, seed) for seed in study.seeds}
     chosen = [
@@ -123,7 +123,7 @@ def _parent_runs(study: StudyConfig, root: Path, jobs: list[Job]) -> dict[str, s
 
     experiment = str(jobs[0].params.get("experiment", "geovr"))
     top = start_sweep(experiment, f"study {study.name}")
-    write_atomic(root / "parent_run.txt", f"{top}\n".encode())
+    write_atomic(root / PARENT, f"{top}\n".encode())
     parents = {}
     for arm in dict.fromkeys(job.arm.name for job in jobs):
         parents[arm] = start_sweep(experiment, f"study {study.name}, {arm}")

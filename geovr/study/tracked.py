@@ -8,10 +8,8 @@ from pathlib import Path
 from geovr import tracking
 from geovr.errors import UserError
 from geovr.evaluation.comparison import MEAN
+from geovr.study.results import PARENT
 from geovr.study.summary import VIEWS, Summary
-
-PARENT = "parent_run.txt"
-"""File of a study's directory that holds the id of the MLflow run above its runs."""
 
 
 def metrics(summary: Summary) -> dict[str, float]:

@@ -54,6 +54,10 @@ def test_what_the_command_line_sets_counts_for_all_arms(tmp_path: Path) -> None:
         ({"seeds": [1, 1]}, "none twice"),
         ({"arms": [{"name": "one", "label": "a"}] * 2}, "two have one name"),
         ({"arms": [{"name": "../one", "label": "a"}]}, "name"),
+        (
+            {"arms": [{"name": "one", "label": "a", "set": {"extract_targets.oracle": {}}}]},
+            "one sets extract_targets.oracle, but all arms share",
+        ),
         ({"sedes": [1]}, "did you mean 'seeds'"),
         ({"arms": [{"name": "one", "label": "a", "plant": "nonsense"}]}, "plant"),
     ],

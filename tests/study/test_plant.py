@@ -355,7 +355,7 @@ def test_the_study_of_faults_has_an_arm_for_each() -> None:
     names = [arm.name for arm in study.arms]
     assert names == ["text", "all", *FAULTS, "taps_wrong"]
     assert {arm.name: arm.plant for arm in study.arms if arm.plant} == {f: f for f in FAULTS}
-    off = study.arm("text").set
+    off = next(arm for arm in study.arms if arm.name == "text").set
     objectives = ("camera", "depth", "scale", "features")
     assert off == {f"train.objectives.{name}": False for name in objectives}
     assert [arm.name for arm in study.arms if arm.set] == ["text", "taps_wrong"]
@@ -365,8 +365,8 @@ def test_the_wrong_taps_are_the_right_ones_in_reverse() -> None:
     from geovr.model.config import HeadsConfig
     from geovr.model.geovr import student_layers
 
-    wrong = {key.removeprefix("train.heads."): value
-             for key, value in load_study("faults").arm("taps_wrong").set.items()}  # fmt: skip
+    arm = next(arm for arm in load_study("faults").arms if arm.name == "taps_wrong")
+    wrong = {key.removeprefix("train.heads."): value for key, value in arm.set.items()}
     heads = HeadsConfig.model_validate(wrong)
     right = HeadsConfig()
     for kind in ("depth_layers", "feature_layers"):
