@@ -73,8 +73,8 @@ def _pale(rng: np.random.Generator, low: float, high: float) -> Colour:
 def _wall_colours(rng: np.random.Generator) -> tuple[Colour, Colour, Colour, Colour]:
     """Four tints by the compass, as daylight tints the sides of a house.
 
-    A glance then tells where the camera looks. With walls of one colour a model of a million weights
-    learnt nothing of its way within a study's steps (docs/decisions/0042-studies.md).
+    A glance then tells where the camera looks. With walls of one colour a model of a million
+    weights learnt nothing of its way within a study's steps (docs/decisions/0042-studies.md).
     """
     hue = WALL_HUES + rng.uniform(-0.06, 0.06, 4)
     saturation, value = rng.uniform(0.22, 0.42, 4), rng.uniform(0.58, 0.80, 4)
