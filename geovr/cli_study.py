@@ -36,21 +36,31 @@ def list_studies() -> None:
 def run(
     name: StudyArgument,
     output: DirectoryOption = None,
-    jobs: Annotated[int, typer.Option(help="Runs at a time; 0: one a core.")] = 0,
+    jobs: Annotated[
+        int, typer.Option(help="Runs at a time; 0: one a core, as memory allows; on a GPU up to 4.")
+    ] = 0,
     arms: Annotated[str | None, typer.Option(help="Only these, e.g. text,all.")] = None,
-    seeds: Annotated[str | None, typer.Option(help="Instead of the study's, e.g. 1,2.")] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(help="Instead of the study's, e.g. 1,2; others that are done stay in it."),
+    ] = None,
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="For all arms, e.g. train.steps=200.")
+        list[str] | None,
+        typer.Option("--set", help="For all arms, whatever they set; e.g. train.steps=200."),
     ] = None,
     as_json: cli_json.JsonOption = False,
 ) -> None:
-    """Train and evaluate every arm with every seed; the same command goes on after a stop."""
+    """Train and evaluate every arm with every seed; the same command goes on after a stop.
+
+    What is done stands while parameters, clips and targets are the same, whatever the code is now:
+    to measure other code, give another --output and --set store=.
+    """
     cli_json.start(as_json)
     from geovr.study.config import load_study, with_changes
     from geovr.study.results import STUDY_ROOT
     from geovr.study.run import run_study
 
-    found = with_changes(load_study(name), _seeds(seeds), overrides or [])
+    found = with_changes(load_study(name), overrides or [], _seeds(seeds))
     root = output or STUDY_ROOT / found.name
     with cli_json.quiet_stdout(as_json):
         counts = run_study(found, root, jobs=jobs, arms=tuple(_words(arms)))
@@ -84,12 +94,18 @@ def report(
     import json
     import sys
 
+    from geovr.errors import UserError
     from geovr.study.page import write_report
     from geovr.study.results import find_study, load_results
     from geovr.study.summary import summarise
     from geovr.study.table import grids, notes, render
     from geovr.study.tracked import log_study, metrics, parent_of
 
+    if log and reference is not None:
+        raise UserError(
+            "--log: the study's MLflow run holds differences to the study's own reference; leave"
+            " out --log or --reference"
+        )
     root = find_study(directory)
     parent = parent_of(root) if log else None
     results = load_results(root, reference)

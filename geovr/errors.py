@@ -29,7 +29,7 @@ class TrainingDiverged(Exception):
 
 
 class RunFailed(Exception):
-    """A run on a cluster failed or was cancelled; the message names it and the stage."""
+    """A run on a cluster, or of a study, failed or was cancelled; the message names it."""
 
     exit_code = 1
 

@@ -220,8 +220,14 @@ def _quoted(metric: str) -> str:
     return metric
 
 
-def start_sweep(experiment: str, name: str) -> str:
-    """The run below which a sweep's trainings are shown, made when there is none; its id."""
-    key = digest({"sweep": name})[:24]
+def start_sweep(experiment: str, name: str, apart: str = "") -> str:
+    """The run below which a sweep's trainings are shown, made when there is none; its id.
+
+    Args:
+        experiment: that it is in.
+        name: of the sweep.
+        apart: tells sweeps of one name from each other.
+    """
+    key = digest({"sweep": name, "apart": apart} if apart else {"sweep": name})[:24]
     with tracking.run(experiment, name, key, {"stage": "sweep"}) as run:
         return run.run_id

@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.reduction import ForkingPickler
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -25,6 +24,7 @@ import torch
 from geovr import distributed
 from geovr.data.parcel import Parcel, pack, shared_bytes, unpack
 from geovr.errors import Interrupted
+from geovr.machine import usable_cores
 
 T = TypeVar("T")
 
@@ -101,21 +101,7 @@ def default_workers() -> int:
     """
     if not torch.cuda.is_available():
         return 0
-    return max(0, min(_MOST_WORKERS, _cores() // distributed.local_world_size() - 1))
-
-
-def _cores() -> int:
-    cores, quota = len(os.sched_getaffinity(0)), _quota()
-    return cores if quota is None else min(cores, quota)
-
-
-def _quota() -> int | None:
-    """Whole cores that this process's control group may use; None: all."""
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return max(1, int(quota) // int(period))
-    except (OSError, ValueError):  # no such group, or "max"
-        return None
+    return max(0, min(_MOST_WORKERS, usable_cores() // distributed.local_world_size() - 1))
 
 
 def _in_order(

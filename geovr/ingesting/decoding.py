@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from geovr.data.video import VideoError
 from geovr.ingesting.config import IngestConfig, sampler_key
 from geovr.ingesting.joining import Source, put_aside
+from geovr.machine import usable_cores
 from geovr.storage import Store, sha256_file
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def decode_all(
     rows, failed, decoded, locks = [], [], 0, _Locks()
     with (
         DecodePool(config.sampler, config.limits) as pool,
-        ThreadPoolExecutor(config.workers or os.cpu_count() or 1) as threads,
+        ThreadPoolExecutor(config.workers or usable_cores()) as threads,
         progress("ingest", len(sources), "files") as bar,
     ):
 

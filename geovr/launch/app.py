@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from geovr.launch_config import LaunchConfig
+from geovr.machine import usable_cores
 
 ROLE = "geovr"
 _PORT = 29500
@@ -62,7 +63,7 @@ def _environment(launch: LaunchConfig) -> dict[str, str]:
         return common | {
             # python must be this interpreter
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
-            "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // ranks)),
+            "OMP_NUM_THREADS": str(max(1, usable_cores() // ranks)),
         }
     threads = max(1, launch.resources.cpus // launch.processes_per_node)
     return common | {

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from geovr.errors import Interrupted
+from geovr.machine import usable_cores
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -24,7 +25,7 @@ def spread(work: Callable[[T], R], items: Sequence[T], processes: int, chunk: in
     Raises:
         Interrupted: when stopped, or when a worker was killed.
     """
-    processes = processes or len(os.sched_getaffinity(0))
+    processes = processes or usable_cores()
     processes = min(processes, -(-len(items) // chunk))
     if processes <= 1:
         yield from map(work, items)

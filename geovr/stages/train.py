@@ -7,7 +7,8 @@ training does nothing.
 details of the Checkpoint: key, prefix and files of the exported stock Qwen3-VL directory, steps,
 final_loss, mlflow_run_id, base_model_digest, teacher, planted (the fault that a study put into the
 targets, else null), lineage, dvc, heads (key in the store), heads_sha256 and resumed_from (key and
-step of the training it went on from).
+step of the training it went on from) and trained_with (commit of the code that trained, which for
+a training that was found done is another than the manifest's).
 """
 
 from __future__ import annotations
@@ -234,6 +235,7 @@ def _write(
             "lineage": [part.model_dump() for part in lineage],
             "dvc": clips.manifest.details.get("dvc"),
             "numeric_answers": config.numeric_answers,
+            "trained_with": finished.git_sha,
             "resumed_from": resumed_from(store, prefix),
         },
     )

@@ -43,6 +43,9 @@ class Scenes(Config):
     preset: Literal["demo", "study", "rooms"] = "study"
     train: int | None = Field(None, gt=0, description="Instead of the preset's count.")
     test: int | None = Field(None, gt=0, description="Instead of the preset's count.")
+    size: str | None = Field(
+        None, description="Frames' width x height, such as 128x128, instead of the preset's."
+    )
     seed: int = Field(0, ge=0)
     output: Path = Field(Path("data/study"), description="Where; the params file reads them there.")
 
@@ -109,14 +112,18 @@ def load_study(name: str) -> StudyConfig:
     return study.model_copy(update={"base": path.parent / study.base})
 
 
-def with_changes(study: StudyConfig, seeds: tuple[int, ...], overrides: list[str]) -> StudyConfig:
-    """The study with other seeds, if any are given, and `a.b=value` set for all arms.
+def with_changes(
+    study: StudyConfig, overrides: list[str], seeds: tuple[int, ...] = ()
+) -> StudyConfig:
+    """The study with `a.b=value` set for all arms, whatever they set, and other seeds, if given.
 
     Raises:
         UserError: for an override that can't be read, or a seed given twice.
     """
-    values = study.model_dump()
-    values["set"] |= parse_overrides(overrides)
+    values, changes = study.model_dump(), parse_overrides(overrides)
+    values["set"] |= changes
+    for arm in values["arms"]:
+        arm["set"] = {key: value for key, value in arm["set"].items() if key not in changes}
     values["seeds"] = seeds or study.seeds
     return validate(StudyConfig, values, source=f"study {study.name}")
 

@@ -68,7 +68,7 @@ def _simulate(study: StudyConfig) -> None:
     assert scenes is not None
     values = {
         "preset": scenes.preset, "output": scenes.output, "seed": scenes.seed,
-        "train_scenes": scenes.train, "test_scenes": scenes.test,
+        "train_scenes": scenes.train, "test_scenes": scenes.test, "size": scenes.size,
     }  # fmt: skip
     simulate(validate(SimulateConfig, values, source=f"study {study.name}, scenes"))
 

@@ -1,7 +1,8 @@
 """What a study's runs left behind: answers, losses and times, by arm and seed.
 
-A study's directory holds study.json (its config) and runs/<arm>/<seed>/, in which a run keeps
-params.yaml, checkpoint/ and evaluation/ as the stages wrote them, and done.json once both stand.
+A study's directory holds study.json (its config), keys.json (what its runs are made from now) and
+runs/<arm>/<seed>/, in which a run keeps params.yaml, checkpoint/ and evaluation/ as the stages
+wrote them, and done.json once both stand.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from typing import Any
 from geovr.artifacts import Checkpoint, EvalReport
 from geovr.config import validate
 from geovr.errors import UserError
-from geovr.evaluation.predictions import read
+from geovr.evaluation.predictions import predictions_key, read
 from geovr.evaluation.report import Scores
 from geovr.study.config import StudyConfig
 
 STUDY_ROOT = Path("artifacts/study")
 """Where studies lie unless told otherwise, each under its name."""
+KEYS = "keys.json"
+"""File of a study's directory: of each run, `arm/seed`, a digest of what it is to be made from."""
 PARENT = "parent_run.txt"
 """File of a study's directory that holds the id of the MLflow run above its runs."""
 
@@ -49,10 +52,18 @@ class RunResult:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """All runs of a study that are done, in the order of arms and seeds; others are missing."""
+    """All runs of a study that are done, in the order of arms and seeds; others are missing.
+
+    Attributes:
+        study: its config.
+        runs: that are done.
+        stale: arms and seeds of runs that were made with other parameters, clips or targets; they
+            are missing too.
+    """
 
     study: StudyConfig
     runs: tuple[RunResult, ...]
+    stale: tuple[tuple[str, int], ...] = ()
 
     @property
     def missing(self) -> list[tuple[str, int]]:
@@ -69,6 +80,25 @@ class StudyResults:
 def run_directory(root: Path, arm: str, seed: int) -> Path:
     """Where a run of a study lies."""
     return root / "runs" / arm / str(seed)
+
+
+def done_key(directory: Path) -> str | None:
+    """What a run that is done was made from; None for one that isn't."""
+    path = directory / "done.json"
+    if not path.is_file():
+        return None
+    key: str = json.loads(path.read_text())["key"]
+    return key
+
+
+def stands(directory: Path) -> bool:
+    """Whether a run's checkpoint and evaluation are there, its answers in the store too."""
+    try:
+        Checkpoint.load(directory / "checkpoint")
+        report = EvalReport.load(directory / "evaluation")
+    except UserError:  # gone, or never made
+        return False
+    return report.store.exists(predictions_key(report.manifest.details["key"]))
 
 
 def find_study(name: str) -> Path:
@@ -105,15 +135,33 @@ def load_results(root: Path, reference: str | None = None) -> StudyResults:
     if reference is not None:
         values["reference"] = reference
     study = validate(StudyConfig, values, source=str(path))
-    runs = []
+    keys = _keys(root)
+    runs, stale = [], []
     for arm in study.arms:
         for seed in study.seeds:
             directory = run_directory(root, arm.name, seed)
-            if (directory / "done.json").is_file():
+            key = done_key(directory)
+            if key is None:
+                continue
+            if key == keys.get(f"{arm.name}/{seed}"):
                 runs.append(_load(directory, arm.name, seed))
+            else:
+                stale.append((arm.name, seed))
     if not runs:
-        raise UserError(f"{root}: no run is done yet; `geovr study run` goes on")
-    return StudyResults(study, tuple(runs))
+        what = "all runs were made with other parameters" if stale else "no run is done yet"
+        raise UserError(f"{root}: {what}; `geovr study run` goes on")
+    return StudyResults(study, tuple(runs), tuple(stale))
+
+
+def _keys(root: Path) -> dict[str, str]:
+    path = root / KEYS
+    if not path.is_file():
+        raise UserError(
+            f"{path}: missing, so there is no telling which runs are this study's; `geovr study"
+            " run` writes it"
+        )
+    keys: dict[str, str] = json.loads(path.read_text())
+    return keys
 
 
 def _load(directory: Path, arm: str, seed: int) -> RunResult:

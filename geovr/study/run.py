@@ -6,22 +6,29 @@ only itself. What is done stays done: the same command goes on, within a trainin
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
-from geovr.errors import Interrupted, UserError
+from geovr.errors import Interrupted, RunFailed, UserError
+from geovr.machine import usable_cores, usable_memory
 from geovr.progress import Progress, progress
 from geovr.storage import write_atomic
+from geovr.study.checks import check
 from geovr.study.config import Arm, StudyConfig, run_params
-from geovr.study.job import Job, Stopped, run_job
+from geovr.study.job import Job, Stopped, Surroundings, run_job
+from geovr.study.locks import locked_study
 from geovr.study.prepare import base_model, prepare, targets_of
-from geovr.study.results import PARENT, run_directory
+from geovr.study.results import KEYS, run_directory
+from geovr.study.tracked import Parents
 
 log = logging.getLogger("geovr")
 
@@ -34,10 +41,9 @@ def default_jobs() -> int:
     """Runs at a time: one for each core, as far as memory goes; on a GPU at most four."""
     import torch
 
-    cores = len(os.sched_getaffinity(0))
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    cores = usable_cores()
     most = 4 if torch.cuda.is_available() else cores
-    return max(1, min(cores, most, int(memory / _MEMORY_GB)))
+    return max(1, min(cores, most, int(usable_memory() / 1e9 / _MEMORY_GB)))
 
 
 def run_study(
@@ -50,7 +56,7 @@ def run_study(
     """Bring the runs of a study to their end.
 
     Args:
-        study: the study.
+        study: the study; runs that are done with other seeds of the same stay in its report.
         root: its directory; results.py says what stands there.
         jobs: runs at a time; 0: default_jobs.
         arms: of the study, to run only these; all when empty.
@@ -59,52 +65,60 @@ def run_study(
         counts: runs done now, runs that were done before.
 
     Raises:
-        UserError: for parameters that are wrong, told before anything is trained, and at the end
-            when a run failed.
-        Interrupted: when stopped; the same command goes on.
+        UserError: for parameters that are wrong, told before anything is made, when another
+            process is at work there, and at the end when runs failed for such a reason.
+        RunFailed: at the end, when runs failed for others.
+        Interrupted: when stopped, or when all that failed can go on; the same command does.
     """
     names = [arm.name for arm in study.arms]
     if not set(arms) <= set(names):
         raise UserError(f"--arms {', '.join(arms)}: the study has {', '.join(names)}")
-    _check_arms(study)
+    check(study)
     root.mkdir(parents=True, exist_ok=True)
-    write_atomic(root / "study.json", (study.model_dump_json(indent=1) + "\n").encode())
-    prepare(study, root)
-    models = {seed: base_model(study, seed) for seed in study.seeds}
-    chosen = [
-        _job(study, arm, seed, root, models[seed])
-        # all arms of a seed before the next seed: a study that is stopped half-way compares
-        for seed in study.seeds
-        for arm in study.arms
-        if not arms or arm.name in arms
-    ]
-    left = [job for job in chosen if not job.done]
-    counts = {"done": len(left), "kept": len(chosen) - len(left)}
-    if not left:
-        log.info("study %s: all %d runs are done already", study.name, len(chosen))
-        return counts
-    jobs = min(jobs or default_jobs(), len(left))
-    cores = len(os.sched_getaffinity(0))
-    # who sets the number of threads wants the numbers of another door to the last bit
-    environment = {"OMP_NUM_THREADS": str(max(1, cores // jobs)), **os.environ}
-    parents = _parent_runs(study, root, left)
-    log.info("study %s: %d runs, %d at a time", study.name, len(left), jobs)
-    _run_all(left, jobs, environment, parents, sum(job.steps for job in chosen))
+    with locked_study(root) as lock:
+        prepare(study, root)
+        planned = _plan(study, root)
+        chosen = [
+            job for job in planned
+            if job.seed in study.seeds and (not arms or job.arm.name in arms)
+        ]  # fmt: skip
+        left = [job for job in chosen if not job.done]
+        counts = {"done": len(left), "kept": len(chosen) - len(left)}
+        if not left:
+            log.info("study %s: all %d runs are done already", study.name, len(chosen))
+            return counts
+        jobs = min(jobs or default_jobs(), len(left))
+        # who sets the number of threads wants the numbers of another door to the last bit
+        threads = {"OMP_NUM_THREADS": str(max(1, usable_cores() // jobs))}
+        parents = Parents(study, root, left)
+        log.info("study %s: %d runs, %d at a time", study.name, len(left), jobs)
+        around = Surroundings(
+            threads | dict(os.environ), threading.Event(), threading.Event(), (lock,)
+        )
+        _run_all(left, jobs, around, parents, sum(job.steps for job in chosen))
     return counts
 
 
-def _check_arms(study: StudyConfig) -> None:
-    """Every arm's parameters, before an hour is spent on the first."""
-    from geovr.config import stage_values, validate
-    from geovr.stages.evaluate import EvaluateConfig
-    from geovr.training.config import TrainConfig
+def _plan(study: StudyConfig, root: Path) -> list[Job]:
+    """All runs that the study has now, written to study.json and keys.json.
 
-    for arm in study.arms:
-        params = run_params(study, arm, study.seeds[0])
-        params.setdefault("train", {}).setdefault("base_model", "")
-        for section, config in (("train", TrainConfig), ("evaluate", EvaluateConfig)):
-            source = f"study {study.name}, arm {arm.name}, {section}"
-            validate(config, stage_values(params, section), source=source)
+    With seeds that aren't asked, but of which a run stands. All arms of a seed come before the
+    next seed: a study that is stopped half-way compares.
+    """
+    known = {int(place.name) for place in root.glob("runs/*/*") if place.name.isdecimal()}
+    others = sorted(known - set(study.seeds))
+    planned: dict[int, list[Job]] = {}
+    for seed in (*study.seeds, *others):
+        model = base_model(study, seed)
+        planned[seed] = [_job(study, arm, seed, root, model) for arm in study.arms]
+        if seed in others and not any(job.done for job in planned[seed]):
+            del planned[seed]
+    told = study.model_copy(update={"seeds": tuple(sorted(planned))})
+    planned_jobs = [job for seed in planned for job in planned[seed]]
+    keys = {job.name: job.key for job in planned_jobs}
+    write_atomic(root / "study.json", (told.model_dump_json(indent=1) + "\n").encode())
+    write_atomic(root / KEYS, (json.dumps(keys, indent=1) + "\n").encode())
+    return planned_jobs
 
 
 def _job(study: StudyConfig, arm: Arm, seed: int, root: Path, model: Path | None) -> Job:
@@ -116,38 +130,23 @@ def _job(study: StudyConfig, arm: Arm, seed: int, root: Path, model: Path | None
     return Job(arm, seed, directory, params, root / "clips", targets_of(root, arm.plant), steps)
 
 
-def _parent_runs(study: StudyConfig, root: Path, jobs: list[Job]) -> dict[str, str]:
-    """An MLflow run for the study, one for each arm below it, and below these the trainings."""
-    from geovr import tracking
-    from geovr.tracking_runs import start_sweep
-
-    experiment = str(jobs[0].params.get("experiment", "geovr"))
-    top = start_sweep(experiment, f"study {study.name}")
-    write_atomic(root / PARENT, f"{top}\n".encode())
-    parents = {}
-    for arm in dict.fromkeys(job.arm.name for job in jobs):
-        parents[arm] = start_sweep(experiment, f"study {study.name}, {arm}")
-        with tracking.reopen(parents[arm]) as run:
-            run.set_tags({tracking.PARENT_TAG: top})
-    return parents
-
-
 def _run_all(
-    jobs: list[Job], at_once: int, environment: dict[str, str], parents: dict[str, str], total: int
+    jobs: list[Job], at_once: int, around: Surroundings, parents: Parents, total: int
 ) -> None:
-    stopping = threading.Event()
     running: list[Job] = []
-    failed: dict[str, str] = {}
+    failed: dict[str, BaseException] = {}
 
     def work(job: Job) -> None:
         running.append(job)
-        run_job(job, environment | {"GEOVR_PARENT_RUN": parents[job.arm.name]}, stopping)
+        environment = around.environment | {"GEOVR_PARENT_RUN": parents.of(job)}
+        run_job(job, replace(around, environment=environment))
+        parents.finished(job)
 
     done_before = total - sum(job.steps for job in jobs)
     with (
         ThreadPoolExecutor(at_once) as pool,
         progress("study", total, "steps", done=done_before) as bar,
-        _stop_on_signal(stopping),
+        _stop_on_signal(around),
     ):
         futures: dict[Future[None], Job] = {pool.submit(work, job): job for job in jobs}
         waiting = set(futures)
@@ -162,17 +161,24 @@ def _run_all(
                 if isinstance(error, Stopped):
                     continue
                 if error is not None:
-                    failed[job.name] = str(error)
+                    failed[job.name] = error
                     log.error("study: %s failed: %s", job.name, error)
                 finished += job.steps
             _show(bar, done_before + finished + sum(job.steps_done() for job in list(running)))
-    if stopping.is_set():
+    if around.stopping.is_set():
         raise Interrupted("study: stopped; what is done stays, the same command goes on")
     if failed:
-        raise UserError(
-            f"study: {len(failed)} of {len(jobs)} runs failed: {', '.join(sorted(failed))}; their"
-            " reasons stand above and in their logs; the same command tries them again"
-        )
+        _tell(failed, len(jobs))
+
+
+def _tell(failed: Mapping[str, BaseException], runs: int) -> NoReturn:
+    """With the exit code that the runs ended with, where they agree on one."""
+    codes = {getattr(error, "exit_code", 1) for error in failed.values()}
+    known = {kind.exit_code: kind for kind in (UserError, Interrupted)}
+    raise known.get(codes.pop() if len(codes) == 1 else 1, RunFailed)(
+        f"study: {len(failed)} of {runs} runs failed: {', '.join(sorted(failed))}; their reasons"
+        " stand above and in their logs; the same command tries them again"
+    )
 
 
 def _show(bar: Progress, steps: int) -> None:
@@ -181,13 +187,19 @@ def _show(bar: Progress, steps: int) -> None:
 
 
 @contextmanager
-def _stop_on_signal(stopping: threading.Event) -> Iterator[None]:
-    """SIGINT and SIGTERM end the runs in hand, and start none."""
+def _stop_on_signal(around: Surroundings) -> Iterator[None]:
+    """SIGINT and SIGTERM let the runs in hand save and end, and start none; a second one kills."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+
+    def stop(number: int, _frame: object) -> None:
+        if around.stopping.is_set():
+            around.killing.set()
+        around.stopping.set()
+
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {n: signal.signal(n, lambda *_: stopping.set()) for n in numbers}
+    before = {n: signal.signal(n, stop) for n in numbers}
     try:
         yield
     finally:

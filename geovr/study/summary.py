@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from geovr.evaluation.statistics import Interval
 from geovr.study.results import RunResult, StudyResults, run_directory
 from geovr.study.statistics import RESAMPLES, CrossedBootstrap, spread
 
+UNRECORDED = "unknown"
+"""Of trainings that don't tell which code trained them."""
 VIEWS = {"blanked": "video blanked", "shuffled": "frames shuffled"}
 """Baselines that an arm's own model gives, and what they are called."""
 
@@ -79,6 +82,10 @@ class Summary(_Numbers):
     reference: str
     seeds: tuple[int, ...]
     missing: tuple[tuple[str, int], ...]
+    stale: tuple[tuple[str, int], ...]
+    """Of the missing, those that were made with other parameters, clips or targets."""
+    commits: dict[str, int]
+    """Code that trained -> runs."""
     kinds: tuple[str, ...]
     """That the mean is taken over."""
     kinds_name: str
@@ -154,6 +161,10 @@ def summarise(results: StudyResults, root: Path) -> Summary:
         reference=results.study.reference,
         seeds=results.study.seeds,
         missing=tuple(results.missing),
+        stale=results.stale,
+        commits=dict(
+            Counter(str(run.details.get("trained_with", UNRECORDED)) for run in results.runs)
+        ),
         kinds=head.kinds,
         kinds_name=head.name,
         others=tuple(k for k in present if k not in head.kinds and k not in CONTROL),

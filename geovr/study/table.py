@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -173,9 +173,22 @@ def notes(summary: Summary) -> list[str]:
         found.insert(1, _about_gaps(summary, [len(gap.by_seed) for gap in gaps]))
     if summary.arm(summary.reference) is None:
         found.append(f"No differences: no run of the reference {summary.reference} is done.")
-    if summary.missing:
-        found.append(f"Missing, not done: {_missing(summary.missing)}.")
+    undone = [pair for pair in summary.missing if pair not in summary.stale]
+    if undone:
+        found.append(f"Missing, not done: {_missing(undone)}.")
+    if summary.stale:
+        found.append(
+            f"Left out, as made with other parameters, clips or targets: {_missing(summary.stale)}."
+        )
+    found.append(_about_code(summary.commits))
     return found
+
+
+def _about_code(commits: Mapping[str, int]) -> str:
+    if len(commits) == 1:
+        return f"Commit of the code that trained: {next(iter(commits))}."
+    told = ", ".join(f"{commit} ({runs} runs)" for commit, runs in sorted(commits.items()))
+    return f"Runs were trained by different code, so differences may be the code's: commits {told}."
 
 
 def _missing(pairs: Sequence[tuple[str, int]]) -> str:

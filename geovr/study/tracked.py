@@ -1,4 +1,4 @@
-"""A study's headline numbers and files on its parent run in MLflow."""
+"""A study in MLflow: the runs that its trainings are nested in, and its headline numbers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from geovr import tracking
+from geovr.artifacts import Checkpoint
 from geovr.errors import UserError
 from geovr.evaluation.comparison import MEAN
+from geovr.storage import write_atomic
+from geovr.study.config import StudyConfig
+from geovr.study.job import Job
 from geovr.study.results import PARENT
 from geovr.study.summary import VIEWS, Summary
+from geovr.tracking_runs import start_sweep
 
 
 def metrics(summary: Summary) -> dict[str, float]:
@@ -32,6 +37,35 @@ def metrics(summary: Summary) -> dict[str, float]:
                 flat[f"{name}/{what}_low"] = gap.interval.low
                 flat[f"{name}/{what}_high"] = gap.interval.high
     return flat
+
+
+class Parents:
+    """An MLflow run for a study, one for each arm below it, and below these the trainings.
+
+    A training that several studies share is shown below the newest; each arm's run keeps the ids
+    of its own, by seed, as tags.
+    """
+
+    def __init__(self, study: StudyConfig, root: Path, jobs: Sequence[Job]) -> None:
+        experiment = str(jobs[0].params.get("experiment", "geovr"))
+        # a study that is made in another directory is another one
+        top = start_sweep(experiment, f"study {study.name}", str(root))
+        write_atomic(root / PARENT, f"{top}\n".encode())
+        self._runs: dict[str, str] = {}
+        for arm in dict.fromkeys(job.arm.name for job in jobs):
+            self._runs[arm] = start_sweep(experiment, f"study {study.name}, {arm}", str(root))
+            with tracking.reopen(self._runs[arm]) as run:
+                run.set_tags({tracking.PARENT_TAG: top})
+
+    def of(self, job: Job) -> str:
+        """The id of its arm's run."""
+        return self._runs[job.arm.name]
+
+    def finished(self, job: Job) -> None:
+        """Note the training of a run that is done."""
+        details = Checkpoint.load(job.directory / "checkpoint").manifest.details
+        with tracking.reopen(self.of(job)) as run:
+            run.set_tags({f"geovr.seed_{job.seed}": details["mlflow_run_id"]})
 
 
 def parent_of(directory: Path) -> str:

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from geovr.artifacts import git_sha
 from geovr.config import Config, canonical_json
 from geovr.storage import Store, write_atomic
 
@@ -25,6 +26,8 @@ class Finished(Config):
     final_loss: float
     curve_sha256: str
     heads_sha256: str
+    git_sha: str = "unknown"
+    """Commit of the code that trained."""
 
 
 def read_finished(store: Store, prefix: str) -> Finished | None:
@@ -85,5 +88,6 @@ def write_finished(
         heads_sha256=store.put(
             f"{prefix}/heads.safetensors", encode_heads(model, base_model_digest)
         ),
+        git_sha=git_sha(),
     )
     store.put(f"{prefix}/finished.json", finished.model_dump_json().encode())

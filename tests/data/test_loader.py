@@ -199,11 +199,10 @@ def test_processes_are_started_where_there_are_cores_to_spare(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert default_workers() == 0
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(12)))
-    monkeypatch.setattr("geovr.data.loader._quota", lambda: None)
+    monkeypatch.setattr("geovr.data.loader.usable_cores", lambda: 12)
     for ranks, workers in (("1", 4), ("4", 2), ("8", 0)):
         monkeypatch.setenv("LOCAL_WORLD_SIZE", ranks)
         assert default_workers() == workers
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
-    monkeypatch.setattr("geovr.data.loader._quota", lambda: 3)
+    monkeypatch.setattr("geovr.data.loader.usable_cores", lambda: 3)
     assert default_workers() == 2

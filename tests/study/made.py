@@ -69,6 +69,11 @@ def answered(
     return told
 
 
+def run_key(arm: str, seed: int) -> str:
+    """What a run was made from."""
+    return f"all of {arm} {seed}"
+
+
 def write_run(
     root: Path,
     arm: str,
@@ -78,6 +83,7 @@ def write_run(
     terms: Sequence[str] = ("text",),
     steps: int = 40,
     scoring: str = "flow",
+    commit: str = "c" * 40,
 ) -> None:
     """A run that is done: checkpoint, evaluation and done.json, its answers in the store."""
     directory, store = run_directory(root, arm, seed), Store.open(str(root / "store"))
@@ -93,7 +99,7 @@ def write_run(
         checkpoint,
         counts={"steps": steps},
         content=[arm, seed],
-        details={"mlflow_run_id": "f" * 32},
+        details={"mlflow_run_id": "f" * 32, "trained_with": commit},
         **common,
     )
     key = f"{arm}-{seed}"
@@ -109,7 +115,7 @@ def write_run(
     EvalReport.commit(
         evaluation, counts={"questions": len(rows)}, content=key, details={"key": key}, **common
     )
-    done = {"seconds": {"train": 100.0 + seed, "evaluate": 10.0}}
+    done = {"key": run_key(arm, seed), "seconds": {"train": 100.0 + seed, "evaluate": 10.0}}
     (directory / "done.json").write_text(json.dumps(done))
 
 
@@ -130,6 +136,8 @@ def write_config(root: Path, arms: Sequence[str], seeds: Sequence[int]) -> Study
     )  # fmt: skip
     root.mkdir(parents=True, exist_ok=True)
     (root / "study.json").write_text(study.model_dump_json())
+    keys = {f"{arm}/{seed}": run_key(arm, seed) for arm in arms for seed in seeds}
+    (root / "keys.json").write_text(json.dumps(keys))
     return study
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import yaml
 from geovr.config import stage_values, validate
 from geovr.errors import UserError
 from geovr.stages.evaluate import EvaluateConfig
+from geovr.study.checks import check
 from geovr.study.config import STUDIES, load_study, run_params, with_changes
 from geovr.training.config import TrainConfig
 
@@ -42,9 +44,16 @@ def test_an_arm_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_what_the_command_line_sets_counts_for_all_arms(tmp_path: Path) -> None:
-    study = with_changes(load_study(str(write(tmp_path))), (8, 9), ["train.steps=2"])
+    arms = [
+        {"name": "one", "label": "One"},
+        {"name": "two", "label": "Two", "set": {"train.steps": 9, "train.objectives.depth": False}},
+    ]
+    study = load_study(str(write(tmp_path, arms=arms)))
+    study = with_changes(study, ["train.steps=2"], (8, 9))
     assert study.seeds == (8, 9)
-    assert all(run_params(study, arm, 8)["train"]["steps"] == 2 for arm in study.arms)
+    params = [run_params(study, arm, 8)["train"] for arm in study.arms]
+    assert [one["steps"] for one in params] == [2, 2]
+    assert params[1]["objectives"] == {"camera": True, "depth": False}
 
 
 @pytest.mark.parametrize(
@@ -83,6 +92,30 @@ def test_every_arm_of_a_shipped_study_is_a_valid_run(name: str) -> None:
         values = stage_values(params, "train") | {"base_model": "some"}
         validate(TrainConfig, values, source=arm.name)
         validate(EvaluateConfig, stage_values(params, "evaluate"), source=arm.name)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"set": {"trian.steps": 3}}, "trian.steps: no stage reads it; there are ingest"),
+        ({"set": {"train.seed": 3}}, "train.seed: is each run's own"),
+        ({"set": {"train.base_model": "x"}, "model": "tiny"}, "`model` of the study makes one"),
+        ({"set": {"extract_targets.techer": "oracle"}}, "did you mean 'teacher'"),
+        ({"model": None}, "base_model: Field required"),
+        ({"model": "tiny"}, "arm two: sets nothing that one doesn't"),
+    ],
+)
+def test_what_would_come_to_nothing_is_refused_first(
+    tmp_path: Path, changes: dict[str, object], told: str
+) -> None:
+    study = load_study(str(write(tmp_path, **changes)))
+    with pytest.raises(UserError, match=re.escape(told)):
+        check(study)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_study_passes(name: str) -> None:
+    check(load_study(name))
 
 
 def test_the_arms_of_objectives_are_the_rows_of_table_2() -> None:

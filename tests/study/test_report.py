@@ -120,7 +120,8 @@ def test_another_arm_can_be_the_reference(root: Path, summary: Summary) -> None:
 def test_what_another_study_trained_has_no_time(changed: Path) -> None:
     for seed in (1, 2, 3):
         path = changed / f"runs/text/{seed}/done.json"
-        path.write_text(json.dumps({"seconds": {"evaluate": 10.0}}))
+        told = json.loads(path.read_text()) | {"seconds": {"evaluate": 10.0}}
+        path.write_text(json.dumps(told))
     found = summarise(load_results(changed), changed)
     assert [arm.train_seconds is None for arm in found.arms[:2]] == [True, False]
     write_report(load_results(changed), found, changed)
@@ -152,6 +153,36 @@ def test_the_notes_say_how_it_was_done(summary: Summary) -> None:
     assert "maximum expected score" in told and "scenes and seeds, crossed" in told
     assert "Differences are to text & co" in told and "2,000 resamples" in told
     assert "Missing" not in told and "30 held-out scenes" in told
+
+
+def test_a_run_of_other_parameters_is_left_out_and_told(changed: Path) -> None:
+    path = changed / "runs/all/2/done.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"key": "older"}))
+    results = load_results(changed)
+    assert results.stale == (("all", 2),)
+    found = summarise(results, changed)
+    assert found.missing == found.stale == (("all", 2),)
+    told = "\n".join(notes(found))
+    assert "Left out, as made with other parameters, clips or targets: all with seed 2." in told
+    assert "Missing" not in told
+
+
+def test_code_that_changed_between_runs_is_told(changed: Path) -> None:
+    found = summarise(load_results(changed), changed)
+    assert f"Commit of the code that trained: {'c' * 40}." in notes(found)
+    rows = answered(questions(30), SHARES["all"], 102)
+    write_run(changed, "all", 2, rows, commit="d" * 40)
+    text = "\n".join(notes(summarise(load_results(changed), changed)))
+    assert "trained by different code" in text
+    assert f"{'d' * 40} (1 runs)" in text
+
+
+def test_differences_to_another_reference_are_not_logged(changed: Path) -> None:
+    ended = CliRunner().invoke(
+        app, ["study", "report", str(changed), "--log", "--reference", "all"]
+    )
+    assert isinstance(ended.exception, UserError)
+    assert "leave out --log or --reference" in str(ended.exception)
 
 
 def test_a_missing_run_is_told_and_the_rest_compared_on_shared_seeds(changed: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from geovr.artifacts import git_sha
 from tests.workspace import Workspace
 
 OFF = {f"train.objectives.{name}": False for name in ("camera", "depth", "scale", "features")}
@@ -65,6 +66,42 @@ def test_a_study_runs_once_and_its_runs_are_nested(workspace: Workspace) -> None
         assert by_name[f"study mine, {arm}"]["parent"] == top
         key = workspace.manifest(f"study/mine/runs/{arm}/1/checkpoint")["details"]["key"]
         assert by_name[f"train-{key[:8]}"]["parent"] == by_name[f"study mine, {arm}"]["id"]
+
+
+def test_other_seeds_stay_in_the_study_and_other_parameters_dont(workspace: Workspace) -> None:
+    make_study(workspace)
+    root = workspace.root / "artifacts/study/mine"
+
+    def report() -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(workspace.inline("study", "report", "mine", "--json"))
+        return told
+
+    workspace.geovr("study", "run", "mine.yaml", "--arms", "text")
+    workspace.geovr("study", "run", "mine.yaml", "--arms", "text", "--seeds", "4")
+    assert report()["arms"][0]["seeds"] == [1, 4]
+    # stopped before it trains anything: what stands was made otherwise
+    other = ["--set", "train.steps=4", "--arms", "all"]
+    process = workspace.start("geovr", "study", "run", "mine.yaml", *other)
+    log = root / "runs/all/1/train.log"
+    while not log.exists():
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
+    told = workspace.inline("study", "run", "mine.yaml", code=2)
+    assert f"process {process.pid} is at work on this study" in told
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=100)
+    assert "made with other parameters" in workspace.inline("study", "report", "mine", code=2)
+    # nothing is lost by that
+    assert "0 runs done, 1 were" in workspace.geovr("study", "run", "mine.yaml", "--arms", "text")
+    told = report()
+    assert told["arms"][0]["seeds"] == [1, 4]
+    assert told["stale"] == []
+    assert told["commits"] == {git_sha(): 2}
+    # and what a store lost is made again
+    for path in (workspace.root / ".geovr/store/evaluation").glob("*/predictions.jsonl"):
+        path.unlink()
+    told = workspace.geovr("study", "run", "mine.yaml", "--arms", "text")
+    assert "1 runs done, 0 were done before" in told
 
 
 @pytest.mark.slow
