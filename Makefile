@@ -129,5 +129,5 @@ golden: setup ## Write the golden files anew; look at the difference before comm
 		--nodes 4 --processes-per-node 8 --dry-run > tests/golden/train-job.yaml
 	python -m tests.training.golden
 
-clean: ## Remove what runs left behind (not the data, not .venv)
+clean: ## Remove what runs left behind: store, MLflow and its models, local servers (not data/, not .venv)
 	rm -rf artifacts build .geovr .pytest_cache .mypy_cache .ruff_cache

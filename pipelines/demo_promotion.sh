@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # `make demo-promotion`: three models on the demo's data, of few, of more and of hardly any steps.
 # The one trained longer replaces the champion, the one of 5 steps stays challenger, and the way back
-# is tried. What `make demo` did is found in the store. SMALL=1 takes the small demo's data.
+# is tried. Clips and targets of `make demo` are found in the store. SMALL=1 takes the small demo's data.
 set -euo pipefail
 
 few=100 more=400 hardly=5

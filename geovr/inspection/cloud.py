@@ -107,7 +107,8 @@ def write_rerun(path: Path, cloud: Cloud, geometry: Geometry) -> None:
         import rerun
     except ImportError:
         raise UserError(
-            "--rrd needs the package rerun-sdk (about 170 MB): pip install rerun-sdk"
+            "--rrd needs the package rerun-sdk (about 170 MB): `uv pip install --python"
+            " .venv/bin/python rerun-sdk`"
         ) from None
     recording = rerun.RecordingStream("geovr")
     recording.log("world", rerun.ViewCoordinates.RDF, static=True)

@@ -149,8 +149,8 @@ def directory_digest(directory: Path) -> str:
     """
     if not directory.is_dir():
         raise UserError(
-            f"train.base_model: {directory}: no such directory; `geovr init-model --output"
-            f" {directory}` makes a tiny model"
+            f"train.base_model: {directory}: no such directory; `geovr init-model --preset"
+            f" study --output {directory}` makes a tiny model"
         )
     files = {
         path.relative_to(directory).as_posix(): sha256_file(path)

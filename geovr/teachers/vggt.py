@@ -151,8 +151,8 @@ def load_vggt(config: VggtConfig, placement: Placement) -> Vggt:
 
 def _module(name: str) -> Any:
     remedy = (
-        "it isn't on a package index: install it from its repository at a pinned commit, as the"
-        " teacher image does with its build arguments"
+        "it isn't on a package index: install it from its repository at a commit that you chose, as"
+        " docs/teachers.md says"
     )
     return upstream(f"vggt.{name}", PACKAGE, remedy)
 

@@ -74,8 +74,8 @@ def load_vggt_omega(config: VggtOmegaConfig, placement: Placement) -> VggtOmega:
 
 def _module() -> Any:
     remedy = (
-        "it isn't on a package index: install it from its repository at a pinned commit, as the"
-        " teacher image does with its build arguments"
+        "it isn't on a package index: install it from its repository at a commit that you chose, as"
+        " docs/teachers.md says"
     )
     return upstream("vggt_omega.models.vggt_omega", PACKAGE, remedy)
 
