@@ -36,7 +36,7 @@ def load_backbone(directory: Path, dtype: torch.dtype = torch.float32) -> tuple[
     if not (directory / "config.json").is_file():
         raise UserError(
             f"{directory}: no config.json, so no model; `geovr init-model --preset study"
-            f" --output {directory}` makes a tiny one, or give the directory of a downloaded Qwen3-VL"
+            f" --output {directory}` makes a tiny one, or give that of a downloaded Qwen3-VL"
         )
     if not any(directory.glob("*.safetensors")):
         raise UserError(f"{directory}: no safetensors file of weights; other kinds are not opened")
