@@ -69,8 +69,8 @@ def base_model(needs: Needs) -> str:
     if lacks:
         raise Trouble(
             f"{directory} lacks {', '.join(lacks)}",
-            f"geovr init-model --preset study --output {directory} makes a tiny one; a published one"
-            " is downloaded with its hub's own client",
+            f"geovr init-model --preset study --output {directory} makes a tiny one; one that is"
+            " published is downloaded with its hub's own client",
             "failed" if directory.is_dir() else "missing",
         )
     return f"{directory}"

@@ -142,3 +142,11 @@ def test_packing_compares_at_equal_questions() -> None:
         train = run_params(study, arm, 1)["train"]
         questions[arm.name] = train["questions_per_clip"] * train["clips_per_batch"]
     assert questions["k8"] == questions["k4-questions"] == questions["k1-questions"] == 128
+    # what takes less time a step gets more of them
+    steps = [
+        run_params(study, arm, 1)["train"]["steps"]
+        for name in ("k8", "k4-time", "k1-time")
+        for arm in study.arms
+        if arm.name == name
+    ]
+    assert steps == sorted(set(steps))
