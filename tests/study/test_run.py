@@ -68,6 +68,7 @@ def test_a_study_runs_once_and_its_runs_are_nested(workspace: Workspace) -> None
         assert by_name[f"train-{key[:8]}"]["parent"] == by_name[f"study mine, {arm}"]["id"]
 
 
+@pytest.mark.slow
 def test_other_seeds_stay_in_the_study_and_other_parameters_dont(workspace: Workspace) -> None:
     make_study(workspace)
     root = workspace.root / "artifacts/study/mine"
