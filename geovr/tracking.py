@@ -1,4 +1,4 @@
-"""Runs and the model registry. The only user of mlflow.
+"""Runs and the model registry, in MLflow.
 
 A run is found again by its key, so a stage that is tried again goes on in the same run. Only
 rank 0 talks to the server; the other ranks get a run that does nothing.
@@ -22,6 +22,7 @@ from geovr import distributed
 from geovr.errors import GateRefused, Interrupted, UserError
 from geovr.home import home
 from geovr.metric_spool import MetricSpool, Point
+from geovr.tracking_database import file_of, make_whole
 
 KEY_TAG = "geovr.key"
 PARENT_TAG = "mlflow.parentRunId"
@@ -56,7 +57,8 @@ def ping(timeout_s: float = 5.0) -> str:
         Exception: whatever a server that doesn't answer, or refuses, makes MLflow raise.
     """
     uri = tracking_uri()
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+    database = file_of(uri)
+    if database is not None and not database.exists():
         return f"{uri}, made at the first run"
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(round(timeout_s))
@@ -76,8 +78,7 @@ def client() -> Any:
         logging.getLogger(name).setLevel(logging.WARNING)
     from mlflow import MlflowClient
 
-    if not os.environ.get("MLFLOW_TRACKING_URI"):
-        home().mkdir(parents=True, exist_ok=True)
+    make_whole(tracking_uri())
     return MlflowClient(tracking_uri=tracking_uri(), registry_uri=tracking_uri())
 
 
