@@ -184,8 +184,13 @@ class Run:
     def log_dataset(
         self, name: str, source_uri: str, digest: str, context: str, tags: dict[str, str]
     ) -> None:
-        """A data set that the run read, with our content digest."""
+        """A data set that the run read, with our content digest.
+
+        MLflow looks for it in the experiment, then adds it: of runs that begin together with the
+        same data, all but one are refused, and find it when they ask again.
+        """
         from mlflow.entities import Dataset, DatasetInput, InputTag
+        from mlflow.exceptions import MlflowException
 
         dataset = Dataset(
             name=name,
@@ -195,7 +200,13 @@ class Run:
         )
         values = {"mlflow.data.context": context, "geovr.digest": digest, **tags}
         kept = [InputTag(key, value[:_MAX_TAG]) for key, value in values.items()]
-        self._mlflow.log_inputs(self.run_id, [DatasetInput(dataset, kept)])
+        for tries_left in (2, 1, 0):
+            try:
+                self._mlflow.log_inputs(self.run_id, [DatasetInput(dataset, kept)])
+                return
+            except MlflowException as error:
+                if error.error_code != "BAD_REQUEST" or not tries_left:
+                    raise
 
     def set_tags(self, tags: dict[str, str]) -> None:
         """Tags, replacing those of the same names."""

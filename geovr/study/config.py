@@ -19,6 +19,7 @@ NAME = r"^[a-z0-9][a-z0-9_-]*$"
 Fault = Literal[
     "targets_of_other_clips",
     "frames_shuffled",
+    "places_shuffled",
     "noise",
     "camera_to_world",
     "inverse_depth",

@@ -82,6 +82,29 @@ def shuffle_frames(tensors: Tensors, random: np.random.Generator) -> Tensors:
     }
 
 
+def shuffle_places(tensors: Tensors, random: np.random.Generator) -> Tensors:
+    """Poses in another order; depth and features each dealt out anew over all places of all frames.
+
+    What is left true is the clip's: its scale, and which depths and features it has, how often.
+    Confidence moves with its depth.
+
+    Raises:
+        ValueError: as shuffle_frames.
+    """
+    changed = {"pose_encoding_TK": shuffle_frames(tensors, random)["pose_encoding_TK"]}
+    orders: dict[tuple[int, ...], np.ndarray] = {}
+    for name, frames in _FRAMES_AXIS.items():
+        if name in changed or name not in tensors:
+            continue
+        values = tensors[name]
+        places = values.shape[frames : frames + 3]
+        if places not in orders:
+            orders[places] = random.permutation(int(np.prod(places)))
+        flat = values.reshape(*values.shape[:frames], -1, *values.shape[frames + 3 :])
+        changed[name] = np.take(flat, orders[places], axis=frames).reshape(values.shape)
+    return tensors | changed
+
+
 def invert_poses(tensors: Tensors) -> Tensors:
     """Poses as camera-to-world: X_world = R^T X_cam - R^T t. Fields of view stay."""
     import torch

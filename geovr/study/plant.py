@@ -166,11 +166,12 @@ def _maker(fault: Fault, targets: TargetSet, rows: Sequence[Any], seed: int) -> 
     if fault == "noise":
         of = faults.moments(tracked(reading, f"plant {fault}: measuring", len(rows), "clips"))
         return lambda row: seal(faults.make_noise(read(row), of, random_of(row)))
-    if fault == "frames_shuffled":
+    if fault in ("frames_shuffled", "places_shuffled"):
+        shuffle = faults.shuffle_frames if fault == "frames_shuffled" else faults.shuffle_places
 
         def shuffled(row: Any) -> bytes:
             try:
-                return seal(faults.shuffle_frames(read(row), random_of(row)))
+                return seal(shuffle(read(row), random_of(row)))
             except ValueError as error:
                 raise UserError(
                     f"{row.clip_id}: {error}; leave it out, or plant another fault"

@@ -127,6 +127,31 @@ def test_frames_are_those_of_the_clip_in_another_order(true: TargetSet, tmp_path
     assert len({tuple(order) for order in orders}) > 1, "each clip has an order of its own"
 
 
+def test_places_keep_what_the_clip_has_and_not_where(true: TargetSet, tmp_path: Path) -> None:
+    planted = plant("places_shuffled", true, tmp_path / "planted")
+    before, after = tensors_of(true), tensors_of(planted)
+    moved = {POSE, "confidence_THW", *FEATURES, *(depth_names(true) - {"depth_log_range"})}
+    for clip, tensors in before.items():
+        assert different(tensors, after[clip]) == moved
+        assert sorted(map(tuple, after[clip][POSE])) == sorted(map(tuple, tensors[POSE]))
+    for clip, wanted in said(true).items():
+        found = said(planted)[clip]
+        # a place's confidence goes with its depth, and its features stay together over the levels
+        together = [
+            np.stack([t.depth_THW.ravel(), t.confidence_THW.ravel()], -1) for t in (found, wanted)
+        ]
+        np.testing.assert_array_equal(*(np.sort(pairs, axis=0) for pairs in together))
+        assert set(map(tuple, together[0])) == set(map(tuple, together[1]))
+        rows = [
+            {tuple(row) for row in np.moveaxis(t.features_NTHWC, 0, -2).reshape(FRAMES * 4, -1)}
+            for t in (found, wanted)
+        ]
+        assert rows[0] == rows[1] and len(rows[0]) == FRAMES * 4
+        # each frame gets depths of several
+        own = [set(frame.ravel()) for frame in wanted.depth_THW]
+        assert all(len([1 for one in own if one & set(f.ravel())]) > 1 for f in found.depth_THW)
+
+
 def test_two_frames_never_keep_their_order(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     clips = [random_targets(random, 2, 3) for _ in range(12)]
@@ -349,12 +374,15 @@ def test_faults_are_planted_into_true_targets_and_not_over_them(tmp_path: Path) 
     assert TargetSet.load(true.directory).digest == true.digest
 
 
-def test_the_study_of_faults_has_an_arm_for_each() -> None:
+def test_each_fault_is_an_arm_of_a_shipped_study() -> None:
     study = load_study("faults")
     assert (study.seeds, study.reference, study.base.name) == ((2, 3, 4), "text", "base.yaml")
     names = [arm.name for arm in study.arms]
-    assert names == ["text", "all", *FAULTS, "taps_wrong"]
-    assert {arm.name: arm.plant for arm in study.arms if arm.plant} == {f: f for f in FAULTS}
+    six = [fault for fault in FAULTS if fault != "places_shuffled"]
+    assert names == ["text", "all", *six, "taps_wrong"]
+    assert {arm.name: arm.plant for arm in study.arms if arm.plant} == {f: f for f in six}
+    explained = [arm.plant for arm in load_study("shuffled").arms if arm.plant]
+    assert explained == ["frames_shuffled", "places_shuffled"]
     off = next(arm for arm in study.arms if arm.name == "text").set
     objectives = ("camera", "depth", "scale", "features")
     assert off == {f"train.objectives.{name}": False for name in objectives}

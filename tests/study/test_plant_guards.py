@@ -41,6 +41,7 @@ from tests.model.test_sample_masks import single
 FOUND: dict[Fault, set[str]] = {
     "targets_of_other_clips": {"pose", "depth", "scale", "features"},
     "frames_shuffled": {"pose", "depth", "features"},
+    "places_shuffled": {"pose", "depth", "features"},
     "noise": {"pose", "depth", "scale", "features"},
     "camera_to_world": {"pose"},
     "inverse_depth": {"depth"},

@@ -1,4 +1,4 @@
-"""The laptop's MLflow database: made whole or not at all, by one process."""
+"""The laptop's MLflow database: made whole or not at all, by one process; and used by several."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -76,6 +78,30 @@ def test_two_processes_begin_together(tmp_path: Path) -> None:
     ended = [(*process.communicate(), process.returncode) for process in started]
     assert [code for *_, code in ended] == [0, 0], ended
     assert {output.strip() for output, *_ in ended} == {"1", "2"}
+
+
+def test_runs_that_begin_together_tell_of_the_same_data(tmp_path: Path) -> None:
+    """All of them have all data sets, each once, whoever was first."""
+    runs, rounds = 6, 25
+    mlflow = tracking.client()
+    experiment = mlflow.create_experiment("together")
+    started = [mlflow.create_run(experiment).info.run_id for _ in range(runs)]
+    together = threading.Barrier(runs)
+
+    def work(run_id: str) -> None:
+        run = tracking.Run(tracking.client(), run_id)
+        for number in range(rounds):
+            together.wait(60)
+            run.log_dataset(f"d{number}", "file:///data", "0" * 64, "training", {"teacher": "t"})
+
+    with ThreadPoolExecutor(runs) as pool:
+        list(pool.map(work, started))
+    for run_id in started:
+        told = [
+            (one.dataset.name, one.tags) for one in mlflow.get_run(run_id).inputs.dataset_inputs
+        ]
+        assert sorted(name for name, _ in told) == sorted(f"d{number}" for number in range(rounds))
+        assert all({tag.key: tag.value for tag in tags}["teacher"] == "t" for _, tags in told)
 
 
 def test_a_database_that_somebody_is_making_is_waited_for(
