@@ -12,7 +12,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from urllib.parse import unquote, urlsplit
 from geovr import distributed
 from geovr.errors import GateRefused, Interrupted, UserError
 from geovr.home import home
-from geovr.metric_spool import MetricSpool, Point
+from geovr.metric_spool import Point
 from geovr.tracking_database import file_of, make_whole
 
 KEY_TAG = "geovr.key"
@@ -254,13 +254,14 @@ def run(experiment: str, name: str, key: str, tags: dict[str, str] | None = None
         yield _SilentRun()
         return
     mlflow = client()
-    with _open(mlflow, _find_or_create(mlflow, experiment, name, key, tags)) as opened:
+    with _open(mlflow, find_or_create(mlflow, experiment, name, key, tags)) as opened:
         yield opened
 
 
-def _find_or_create(
+def find_or_create(
     mlflow: Any, experiment: str, name: str, key: str, tags: dict[str, str] | None
 ) -> str:
+    """Id of the run of an experiment that has this key, made when there is none."""
     experiment_id = _experiment_id(mlflow, experiment)
     found = mlflow.search_runs([experiment_id], f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
     if found:
@@ -339,69 +340,6 @@ def _open(mlflow: Any, run_id: str) -> Iterator[Run]:
     finally:
         opened.flush()
         mlflow.set_terminated(run_id, status)
-
-
-class TrainingRun:
-    """The run of a training: it needs no server but in the end, and loses no metric.
-
-    Args:
-        experiment: name of the experiment.
-        name: of the run.
-        key: by which the run is found again.
-        tags: of a new run.
-        describe: logs parameters and data sets; called whenever the server is found.
-    """
-
-    def __init__(
-        self,
-        experiment: str,
-        name: str,
-        key: str,
-        tags: dict[str, str],
-        describe: Callable[[Run], None],
-    ) -> None:
-        self._run: Run | None = None
-        self._asked = (experiment, name, key, tags)
-        self._describe = describe
-        self.path = home() / "spool" / f"{key}.jsonl"
-        leader = distributed.rank() == 0
-        self._spool = MetricSpool(self.path, self._connect, self._send) if leader else None
-
-    def _connect(self) -> set[int]:
-        mlflow = client()
-        run = Run(mlflow, _find_or_create(mlflow, *self._asked))
-        mlflow.update_run(run.run_id, status="RUNNING")
-        self._describe(run)
-        steps = run.logged_steps("loss")
-        self._run = run
-        return steps
-
-    def _send(self, points: list[Point]) -> None:
-        if self._run is None:
-            raise RuntimeError("not connected")
-        self._run.log_points(points)
-
-    def log_metrics(self, metrics: dict[str, float], step: int) -> None:
-        """Metrics of a step; never waits for the server."""
-        if self._spool is not None:
-            self._spool.add(step, metrics)
-
-    def close(self, status: str, patience_s: float) -> str:
-        """End the run once the server has everything; its id, empty on other ranks than 0.
-
-        Raises:
-            Interrupted: when the server doesn't have it after so long; the same call goes on.
-        """
-        if self._spool is None:
-            return ""
-        if not self._spool.close(patience_s) or self._run is None:
-            raise Interrupted(
-                f"train: the tracking server {redacted(tracking_uri())} did not take the metrics"
-                f" within {patience_s:.0f} s; they wait in {self.path} and the same command sends"
-                " them; nothing is trained again"
-            )
-        client().set_terminated(self._run.run_id, status)
-        return self._run.run_id
 
 
 def redacted(uri: str) -> str:

@@ -28,7 +28,7 @@ from geovr.training.export import Finished, read_finished
 from geovr.training.record import prefix_of, record_start, resumed_from
 
 if TYPE_CHECKING:
-    from geovr.tracking import TrainingRun
+    from geovr.tracking_training import TrainingRun
 
 log = logging.getLogger("geovr")
 
@@ -51,6 +51,7 @@ def train(config: TrainConfig, *, clips: ClipSet, targets: TargetSet, output: Pa
         Interrupted: when stopped by a signal; the same call goes on.
     """
     from geovr import distributed, tracking
+    from geovr.tracking_training import TrainingRun
     from geovr.training.fit import fit
 
     base = Path(config.base_model)
@@ -68,7 +69,7 @@ def train(config: TrainConfig, *, clips: ClipSet, targets: TargetSet, output: Pa
     tags = {"stage": "train", "git_sha": git_sha()}
     with distributed.process_group(2 * config.step_timeout_s):
         lineage = _record(store, key, config, inputs, lineage)
-        run = tracking.TrainingRun(
+        run = TrainingRun(
             config.experiment,
             f"train-{key[:8]}",
             key,

@@ -19,7 +19,8 @@ from geovr.artifacts import Checkpoint
 from geovr.errors import Interrupted
 from geovr.stages.train import TrainConfig, training_key
 from geovr.storage import Store
-from geovr.tracking import TrainingRun, client
+from geovr.tracking import client
+from geovr.tracking_training import TrainingRun
 from tests.training.conftest import Prepared, Result
 from tests.workspace import BIN, environment
 
