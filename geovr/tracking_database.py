@@ -18,7 +18,7 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 _PREFIX = "sqlite:///"
-_BESIDE = ("", "-journal", "-wal", "-shm")
+_BESIDE = ("-journal", "-wal", "-shm")
 """What SQLite keeps beside a database belongs to it; beside another one it destroys it."""
 _QUIET_S = 30.0
 """An unfinished database that nobody wrote to for so long is nobody's work."""
@@ -89,16 +89,16 @@ def _make(path: Path) -> None:
         log.warning("%s: was never finished, and holds no run; put aside as *.unfinished", path)
         _move(path, path.with_name(f"{path.name}.unfinished"))
     making = path.with_name(f".{path.name}.making")
-    for name in _BESIDE:
-        making.with_name(making.name + name).unlink(missing_ok=True)
-        path.with_name(path.name + name).unlink(missing_ok=True)
+    left = [making, *(p.with_name(p.name + name) for p in (making, path) for name in _BESIDE)]
+    for part in left:
+        part.unlink(missing_ok=True)
     SqlAlchemyStore(f"{_PREFIX}{making}", "./mlruns").engine.dispose()
     making.replace(path)
 
 
 def _move(source: Path, target: Path) -> None:
     """Move a database with what belongs to it; that first, lest another database find it."""
-    for name in _BESIDE:
+    for name in ("", *_BESIDE):
         part = source.with_name(source.name + name)
         if part.exists():
             part.replace(target.with_name(target.name + name))

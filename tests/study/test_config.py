@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
 from geovr.errors import UserError
 from geovr.study.checks import check
-from geovr.study.config import STUDIES, load_study, run_params, with_changes
+from geovr.study.config import STUDIES, Fault, load_study, run_params, with_changes
 
 SHIPPED = sorted(path.stem for path in STUDIES.glob("*.yaml") if path.stem != "base")
 
@@ -138,3 +139,31 @@ def test_packing_compares_at_equal_questions() -> None:
         if arm.name == name
     ]
     assert steps == sorted(set(steps))
+
+
+def test_each_fault_is_an_arm_of_a_shipped_study() -> None:
+    study = load_study("faults")
+    assert (study.seeds, study.reference, study.base.name) == ((2, 3, 4), "text", "base.yaml")
+    names = [arm.name for arm in study.arms]
+    planted = [fault for fault in get_args(Fault) if fault != "places_shuffled"]
+    assert names == ["text", "all", *planted, "taps_wrong"]
+    assert {arm.name: arm.plant for arm in study.arms if arm.plant} == {f: f for f in planted}
+    explained = [arm.plant for arm in load_study("shuffled").arms if arm.plant]
+    assert explained == ["frames_shuffled", "places_shuffled"]
+    off = next(arm for arm in study.arms if arm.name == "text").set
+    objectives = ("camera", "depth", "scale", "features")
+    assert off == {f"train.objectives.{name}": False for name in objectives}
+    assert [arm.name for arm in study.arms if arm.set] == ["text", "taps_wrong"]
+
+
+def test_the_wrong_taps_are_the_right_ones_in_reverse() -> None:
+    from geovr.model.config import HeadsConfig
+    from geovr.model.geovr import student_layers
+
+    arm = next(arm for arm in load_study("faults").arms if arm.name == "taps_wrong")
+    wrong = {key.removeprefix("train.heads."): value for key, value in arm.set.items()}
+    heads = HeadsConfig.model_validate(wrong)
+    right = HeadsConfig()
+    for kind in ("depth_layers", "feature_layers"):
+        layers = [student_layers(getattr(h, kind), h.teacher_depth, 4) for h in (right, heads)]
+        assert layers == [(1, 2, 3, 4), (4, 3, 2, 1)]

@@ -15,7 +15,7 @@ from geovr.data.targets import decode, depth_of, read_targets
 from geovr.errors import UserError
 from geovr.storage import Store
 from geovr.study import faults
-from geovr.study.config import Fault, load_study
+from geovr.study.config import Fault
 from geovr.study.plant import plant
 from tests.study.target_sets import (
     different,
@@ -372,31 +372,3 @@ def test_faults_are_planted_into_true_targets_and_not_over_them(tmp_path: Path) 
     with pytest.raises(UserError, match="holds the true targets; give another directory"):
         plant("noise", true, true.directory)
     assert TargetSet.load(true.directory).digest == true.digest
-
-
-def test_each_fault_is_an_arm_of_a_shipped_study() -> None:
-    study = load_study("faults")
-    assert (study.seeds, study.reference, study.base.name) == ((2, 3, 4), "text", "base.yaml")
-    names = [arm.name for arm in study.arms]
-    six = [fault for fault in FAULTS if fault != "places_shuffled"]
-    assert names == ["text", "all", *six, "taps_wrong"]
-    assert {arm.name: arm.plant for arm in study.arms if arm.plant} == {f: f for f in six}
-    explained = [arm.plant for arm in load_study("shuffled").arms if arm.plant]
-    assert explained == ["frames_shuffled", "places_shuffled"]
-    off = next(arm for arm in study.arms if arm.name == "text").set
-    objectives = ("camera", "depth", "scale", "features")
-    assert off == {f"train.objectives.{name}": False for name in objectives}
-    assert [arm.name for arm in study.arms if arm.set] == ["text", "taps_wrong"]
-
-
-def test_the_wrong_taps_are_the_right_ones_in_reverse() -> None:
-    from geovr.model.config import HeadsConfig
-    from geovr.model.geovr import student_layers
-
-    arm = next(arm for arm in load_study("faults").arms if arm.name == "taps_wrong")
-    wrong = {key.removeprefix("train.heads."): value for key, value in arm.set.items()}
-    heads = HeadsConfig.model_validate(wrong)
-    right = HeadsConfig()
-    for kind in ("depth_layers", "feature_layers"):
-        layers = [student_layers(getattr(h, kind), h.teacher_depth, 4) for h in (right, heads)]
-        assert layers == [(1, 2, 3, 4), (4, 3, 2, 1)]

@@ -112,8 +112,11 @@ def test_a_database_that_somebody_is_making_is_waited_for(
     database = home / "mlflow.db"
     database.touch()  # `mlflow ui` at its beginning
     waiting = start(home, "after")
+    while not (home / ".mlflow.db.lock").exists():
+        time.sleep(0.02)
     time.sleep(1)
-    shutil.copy(blank_database, database)
+    assert waiting.poll() is None
+    shutil.copy(blank_database, tmp_path / "made.db").replace(database)
     output, errors = waiting.communicate()
     assert waiting.returncode == 0, errors
     assert output.strip() == "1"
